@@ -1,0 +1,94 @@
+"""Files that are either whole or absent: atomic writes, JSON Lines with line numbers, content hashes."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from emoreason.faults import UserError
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` so that `path` holds either the old or the new content, whatever interrupts the process.
+
+    Raises:
+        UserError: the disk is full or the folder is not writable; the old file, if any, is untouched.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".tmp_", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}; free some space or choose another "
+                        "output folder, then run the same command again") from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON, atomically; NaN is refused since JSON has none."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[dict]) -> None:
+    """Write one JSON object a line, atomically."""
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file, or a `UserError` that names the file and the place."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not JSON: {error}") from error
+
+
+def read_jsonl(path: Path, faults: list[str]) -> Iterator[tuple[int, dict]]:
+    """(line number from 1, object) of a JSON Lines file; lines that hold no JSON object are added to `faults`."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except FileNotFoundError:
+        faults.append(f"{path}: no such file (relative paths start at {Path.cwd()})")
+        return
+    except UnicodeDecodeError as error:
+        faults.append(f"{path}: not UTF-8 text: {error}")
+        return
+    except OSError as error:
+        faults.append(f"{path}: cannot be read: {error.strerror}")
+        return
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            faults.append(f"{path}:{number}: not JSON: {error.msg} at column {error.colno}")
+            continue
+        if isinstance(value, dict):
+            yield number, value
+        else:
+            faults.append(f"{path}:{number}: a {type(value).__name__} where a JSON object is expected")
+
+
+def append_jsonl(path: Path, row: dict) -> None:
+    """Append one JSON object as a line; the line reaches the disk whole or not at all on POSIX."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def sha256(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

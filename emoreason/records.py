@@ -1,0 +1,147 @@
+"""The record: one annotated image, clip or text, as a line of JSON. Every stage reads it and nothing else."""
+
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from emoreason.emotions import label_problem
+from emoreason.faults import raise_faults
+from emoreason.files import read_jsonl
+from emoreason.schema import Strict, describe, dotted
+
+
+def _inside_data_folder(path: str) -> str:
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts or not path:
+        raise ValueError("a media path is relative to the records file and stays inside its folder")
+    return path
+
+
+MediaPath = Annotated[str, AfterValidator(_inside_data_folder)]
+
+
+class Media(Strict):
+    """Paths relative to the records file, with forward slashes; they never leave its folder."""
+
+    images: list[MediaPath] = []
+    video: MediaPath | None = None
+    audio: MediaPath | None = None
+    frames: list[MediaPath] = []
+    """Pictures of one clip in time order, for clips that are kept as pictures."""
+
+
+class ValenceArousalDominance(Strict):
+    """One point in VAD space, with the scale it was rated on, e.g. 1 to 9."""
+
+    valence: float
+    arousal: float
+    dominance: float | None = None
+    scale: tuple[float, float] = Field(strict=False)
+
+
+class Target(Strict):
+    """What annotators say of the record. Everything is optional; a stage asks for what it needs."""
+
+    label: str | None = None
+    """The one dominant class."""
+    labels: list[str] = []
+    """Open-vocabulary emotion words, the dominant one first."""
+    label_space: str = "open"
+    """The name of a set of classes in `emotions.LABEL_SPACES`, or `open`."""
+    distribution: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    """Votes, counts or shares of the annotators by class; they are normalised where they are used."""
+    distribution_space: str | None = None
+    """The classes of `distribution` where they differ from `label_space`."""
+    vad: ValenceArousalDominance | None = None
+    action_units: dict[Annotated[str, Field(pattern=r"^AU\d{1,2}$")], float | None] | None = None
+    """FACS action units that are present, as `AU12`, with intensity 0 to 5 (A to E are 1 to 5), or None when not rated."""
+    cues: dict[str, list[str]] = {}
+    """Observable evidence by modality, e.g. `{"image": ["eyes narrowed"], "text": ["says they lost"]}`."""
+    reasoning: str | None = None
+    choices: list[str] = []
+
+    @model_validator(mode="after")
+    def _labels_exist(self) -> "Target":
+        problems = []
+        if self.label is not None:
+            problems.append(label_problem(self.label, self.label_space))
+            if self.labels and self.labels[0] != self.label:
+                problems.append(f"labels start with {self.labels[0]!r} but label is {self.label!r}; the dominant word comes first")
+        if len(set(self.labels)) != len(self.labels):
+            problems.append(f"labels name a word twice: {self.labels}")
+        space = self.distribution_space or self.label_space
+        problems += [label_problem(name, space) for name in self.distribution or {}]
+        if self.distribution is not None and sum(self.distribution.values()) <= 0:
+            problems.append("distribution adds up to 0; leave it out when nobody voted")
+        found = [problem for problem in problems if problem]
+        if found:
+            raise ValueError("; ".join(found))
+        return self
+
+
+class Preference(Strict):
+    """Two answers to the same record, the better one first."""
+
+    chosen: str
+    rejected: str
+    rejected_media: Media | None = None
+
+
+class Record(Strict):
+    """One annotated image, clip or text."""
+
+    id: Annotated[str, Field(min_length=1)]
+    dataset: str
+    split: str
+    group: str
+    """Speaker, subject or item that must not be on both sides of a split."""
+    media: Media = Media()
+    text: str | None = None
+    """Transcript or accompanying text."""
+    question: str | None = None
+    target: Target = Target()
+    aligned_modality: str | None = None
+    """For clips whose modalities conflict: the modality that `target` describes (CA-MER)."""
+    preference: Preference | None = None
+    licence: str
+    source: str
+
+
+def read_records(path: Path) -> list[Record]:
+    """Every record of a JSON Lines file, in file order.
+
+    Raises:
+        UserError: with every fault of the file: line, record id, field, what was found, what is accepted.
+    """
+    faults: list[str] = []
+    records: list[Record] = []
+    first_line: dict[str, int] = {}
+    for line, raw in read_jsonl(path, faults):
+        try:
+            record = Record.model_validate(raw)
+        except ValidationError as error:
+            where = f"{path}:{line}: record {raw.get('id')!r}: "
+            faults += [where + (f"{dotted(location)}: " if location else "") + text for location, text in describe(error, Record)]
+            continue
+        if record.id in first_line:
+            faults.append(f"{path}:{line}: record {record.id!r} stands on line {first_line[record.id]} already; ids are unique")
+        first_line.setdefault(record.id, line)
+        records.append(record)
+    if not records and not faults:
+        faults.append(f"{path}: holds no records")
+    raise_faults(faults)
+    return records
+
+
+def columns(record: Record) -> dict[str, Any]:
+    """The record as the flat columns that a reward function may ask for by name.
+
+    `id`, `dataset`, `split`, `text`, `question`, `aligned_modality` and every field of `target`; `label`, not `target.label`.
+    """
+    flat = record.model_dump(exclude={"target", "media", "preference"})
+    return {**flat, **record.target.model_dump()}
+
+
+COLUMNS: frozenset[str] = frozenset(set(Record.model_fields) - {"target", "media", "preference"}) | frozenset(Target.model_fields)
+"""The names that a reward function may require."""
