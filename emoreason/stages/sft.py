@@ -1,0 +1,98 @@
+"""Curriculum SFT: phases in the order written, each with its own data mix, template, trainable parts and steps.
+
+    emoreason train recipes/tiny/stage1_sft.yaml
+
+A phase continues from the weights of the one before, with a learning-rate schedule of its own; the order of its rows is
+fixed before it starts. The loss is TRL's, on the completion alone.
+"""
+
+from pathlib import Path
+
+from peft import get_peft_model
+from rich.progress import Progress
+from trl import SFTTrainer
+
+from emoreason.completions import Template
+from emoreason.curriculum import mix
+from emoreason.from_scratch import build_checkpoint
+from emoreason.models import freeze, lora_config
+from emoreason.prompts import instruction_for, target_text
+from emoreason.recipe import Phase, SftRecipe
+from emoreason.run_dir import RunDir
+from emoreason.trainers.callbacks import MarkComplete, MetricsLog
+from emoreason.trainers.session import num_rows, open_model, train_and_save, trainer_config
+from emoreason.training_data import Example, Rows, check_lengths, completion_message, lazy_dataset, read_sources
+
+
+def run(recipe: SftRecipe) -> RunDir:
+    """Train every phase that is not done yet; the checkpoint of the last one is the run's."""
+    run_dir = RunDir(recipe.output_dir)
+    sources = recipe.data + [source for phase in recipe.phases for source in phase.data or []]
+    if not run_dir.begin(recipe.model_dump(), sorted({source.path for source in sources}), recipe.model.path):
+        return run_dir
+    if recipe.model.from_scratch and not Path(recipe.model.path).exists():
+        build(recipe)
+    destinations = [run_dir.trainer_path / f"{number}_{phase.name}" / "model" for number, phase in enumerate(recipe.phases, start=1)]
+    destinations[-1] = run_dir.checkpoint_path
+    done = [destination for destination in destinations if destination.exists()]
+    start = recipe.model_copy(update={"model": recipe.model.model_copy(update={"path": str(done[-1]) if done else recipe.model.path})})
+    model, processor = open_model(start, recipe.model.freeze)
+    if recipe.model.lora:
+        model = get_peft_model(model, lora_config(recipe.model.lora, model))
+    for number, (phase, destination) in enumerate(zip(recipe.phases, destinations, strict=True), start=1):
+        if destination.exists():
+            continue
+        if not recipe.model.lora:
+            freeze(model, recipe.model.freeze if phase.freeze is None else phase.freeze)
+        trainer = make_trainer(recipe, phase, model, processor, run_dir.trainer_path / f"{number}_{phase.name}" / "steps", run_dir)
+        train_and_save(trainer, processor, destination)
+        model = trainer.model
+    run_dir.finish()
+    return run_dir
+
+
+def make_trainer(recipe: SftRecipe, phase: Phase, model, processor, output_dir: Path, run_dir: RunDir) -> SFTTrainer:
+    """TRL's trainer over one phase's rows, in their order."""
+    config = trainer_config("sft", recipe, output_dir, phase.trainer)
+    template = (phase.template or recipe.template).build()
+    rows = Rows(recipe, template, recipe.augment)
+    sources = read_sources(phase.data or recipe.data)
+    order = mix([len(source) for source in sources], [source.weight for source in phase.data or recipe.data], num_rows(config), recipe.seed)
+
+    def row(example: Example, index: int) -> dict:
+        text = target_text(example.record, template, phase.think_from)
+        return rows.row(example, index, completion=completion_message(text), id=example.record.id)
+
+    check_lengths(processor, (row(example, 0) for source in sources for example in source), config.max_length, "trainer.max_length")
+    dataset = lazy_dataset(len(order), lambda index: row(sources[order[index][0]][order[index][1]], index))
+    callbacks = [MetricsLog(run_dir, phase.name), MarkComplete()]
+    return SFTTrainer(model, config, train_dataset=dataset, processing_class=processor, callbacks=callbacks)
+
+
+def build(recipe: SftRecipe) -> None:
+    """Make the checkpoint that `model.from_scratch` describes, from the recipe's own prompts and targets."""
+    examples = [example for source in read_sources(recipe.data) for example in source]
+    texts = [text for phase in recipe.phases for text in _texts(recipe, phase)]
+    # The confidence stage adds to the template; its sentence and its numbers must be in the vocabulary too.
+    with_confidence = Template(recipe.template.think, recipe.template.answer, confidence=True)
+    texts += [instruction_for(with_confidence)] * len(examples)
+    texts += [target_text(example.record, with_confidence, "reasoning", index % 101 / 100) for index, example in enumerate(examples)]
+    pictured = [(example.record, example.records_path) for example in examples if example.record.media.images]
+    with Progress() as bar:
+        task = bar.add_task("warm start of the vision tower")
+
+        def progress(step: int, steps: int, loss: float) -> None:
+            bar.update(task, completed=step, total=steps, description=f"warm start of the vision tower, loss {loss:.2f}")
+
+        build_checkpoint(Path(recipe.model.path), recipe.model.from_scratch, recipe.media, texts, pictured, recipe.seed, recipe.augment, progress)
+
+
+def _texts(recipe: SftRecipe, phase: Phase) -> list[str]:
+    template = (phase.template or recipe.template).build()
+    rows = Rows(recipe, template)
+    texts = []
+    for source in read_sources(phase.data or recipe.data):
+        for example in source:
+            texts += [message["content"][-1]["text"] for message in rows.prompt(example)]
+            texts.append(target_text(example.record, template, phase.think_from))
+    return texts

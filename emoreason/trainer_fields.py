@@ -1,0 +1,88 @@
+"""The settings that TRL's config classes accept, read from their source so that torch is not imported."""
+
+import ast
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from emoreason.faults import did_you_mean
+
+# (package, file, class), nearest first; a class inherits the fields of those after it.
+_CHAIN = (("trl", "trainer/base_config.py", "_BaseConfig"), ("transformers", "training_args.py", "TrainingArguments"))
+CONFIG_CLASSES = {
+    "sft": ("trl", "trainer/sft_config.py", "SFTConfig"),
+    "grpo": ("trl", "trainer/grpo_config.py", "GRPOConfig"),
+    "dpo": ("trl", "trainer/dpo_config.py", "DPOConfig"),
+}
+RESERVED = {
+    "output_dir": "the recipe's own output_dir is used",
+    "seed": "the recipe's own seed is used",
+    "data_seed": "the recipe's own seed is used",
+    "reward_weights": "give `weight` beside each reward",
+    "remove_unused_columns": "rewards need the record's columns, so it is always false",
+    "model_init_kwargs": "give dtype and attn_implementation under `model`",
+    "shuffle_dataset": "the order of the data is fixed by the recipe's seed and phases",
+    "resume_from_checkpoint": "the same command resumes by itself",
+}
+
+
+@cache
+def trainer_fields(kind: str) -> dict[str, str]:
+    """{setting: its annotation as written in the source} of TRL's config class for `sft`, `grpo` or `dpo`."""
+    fields: dict[str, str] = {}
+    for package, file, name in (*reversed(_CHAIN), CONFIG_CLASSES[kind]):
+        # find_spec of a top-level package locates it and runs none of its code.
+        root = Path(importlib.util.find_spec(package).submodule_search_locations[0])
+        tree = ast.parse((root / file).read_text(encoding="utf-8"))
+        body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name).body
+        fields |= {node.target.id: ast.unparse(node.annotation) for node in body if isinstance(node, ast.AnnAssign)}
+    return fields
+
+
+def trainer_faults(kind: str, settings: dict[str, Any]) -> list[tuple[str, str]]:
+    """(setting, what is wrong) for each that TRL's config class would refuse or that the recipe says elsewhere."""
+    fields, faults = trainer_fields(kind), []
+    for name, value in settings.items():
+        if name in RESERVED:
+            faults.append((name, f"is not set here: {RESERVED[name]}"))
+        elif name not in fields:
+            faults.append((name, f"{CONFIG_CLASSES[kind][2]} has no such setting{did_you_mean(name, fields)}"))
+        elif problem := _type_problem(value, fields[name]):
+            faults.append((name, problem))
+    return faults
+
+
+def _type_problem(value: Any, annotation: str) -> str | None:
+    words = {word.strip("'\" ") for word in annotation.replace("Optional[", "None | ").replace("Union[", "").replace(",", "|").replace("]", "|").replace("[", "|").split("|")}
+    known = {"float", "int", "bool", "str", "dict", "list", "None", ""}
+    if words - known:
+        return None
+    accepted = {"float": (int, float), "int": (int,), "bool": (bool,), "str": (str,), "dict": (dict,), "list": (list,), "None": (type(None),)}
+    outer = {word for word in words if word} - ({"str", "int", "float"} if "list" in words or "dict" in words else set())
+    if "str" in annotation.split("[")[0]:
+        outer.add("str")
+    allowed = tuple(kind for word in outer for kind in accepted[word])
+    if isinstance(value, bool) and bool not in allowed:
+        return f"{value!r} is true or false; accepted: {annotation}"
+    if isinstance(value, allowed):
+        return None
+    if isinstance(value, str) and _is_number(value):
+        return f"{value!r} was read as text, since YAML wants a point in a number with an exponent; write {_with_point(value)}"
+    return f"{value!r} is a {type(value).__name__}; accepted: {annotation}"
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _with_point(text: str) -> str:
+    mantissa, mark, exponent = text.lower().partition("e")
+    mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
+    if mark and exponent[:1] not in "+-":
+        exponent = f"+{exponent}"
+    return f"{mantissa}{mark}{exponent}"
