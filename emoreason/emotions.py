@@ -30,12 +30,18 @@ POLARITY: dict[str, str] = {
 }
 
 
+def label_space_problem(label_space: str) -> str | None:
+    """Why there is no such label space (with the nearest one), or None when it is one or the open vocabulary."""
+    if label_space == OPEN_VOCABULARY or label_space in LABEL_SPACES:
+        return None
+    return f"unknown label space {label_space!r}{did_you_mean(label_space, [*LABEL_SPACES, OPEN_VOCABULARY])}"
+
+
 def label_problem(label: str, label_space: str) -> str | None:
     """Why `label` is no member of `label_space` (with the nearest member), or None when it is one."""
-    if label_space == OPEN_VOCABULARY:
-        return None
-    if label_space not in LABEL_SPACES:
-        return f"unknown label space {label_space!r}{did_you_mean(label_space, [*LABEL_SPACES, OPEN_VOCABULARY])}"
+    problem = label_space_problem(label_space)
+    if problem or label_space == OPEN_VOCABULARY:
+        return problem
     if label not in LABEL_SPACES[label_space]:
         return f"label {label!r} is not in {label_space}{did_you_mean(label, LABEL_SPACES[label_space])}"
     return None

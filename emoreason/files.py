@@ -28,10 +28,11 @@ def write_text(path: Path, text: str) -> None:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written: {error.strerror or error}; free some space or choose another "
                         "output folder, then run the same command again") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)  # there only when something failed, be it a lone surrogate in the text
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -50,6 +51,8 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not JSON: {error}") from error
 
@@ -82,7 +85,10 @@ def read_jsonl(path: Path, faults: list[str]) -> Iterator[tuple[int, dict]]:
 
 
 def append_jsonl(path: Path, row: dict) -> None:
-    """Append one JSON object as a line; the line reaches the disk whole or not at all on POSIX."""
+    """Append one JSON object as a line, in one write, so that writers at the same time do not mix their lines.
+
+    A full disk can still cut the line short; `read_jsonl` then names it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row, ensure_ascii=False) + "\n")

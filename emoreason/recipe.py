@@ -161,6 +161,8 @@ class ConfidenceTarget(Strict):
     """Weight of the annotators' share for the answer, where the record has a distribution; the samples have the rest."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.02
     max_confidence: Annotated[float, Field(ge=0, le=1)] = 0.98
+    step: Annotated[float, Field(gt=0, le=0.5)] = 0.05
+    """Targets are rounded to a multiple of this, since samples tell no finer."""
 
 
 class PairSettings(Strict):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from emoreason.emotions import label_problem
+from emoreason.emotions import label_problem, label_space_problem
 from emoreason.faults import raise_faults
 from emoreason.files import read_jsonl
 from emoreason.schema import Strict, describe, dotted
@@ -63,18 +63,18 @@ class Target(Strict):
 
     @model_validator(mode="after")
     def _labels_exist(self) -> "Target":
-        problems = []
+        space = self.distribution_space or self.label_space
+        problems = [label_space_problem(self.label_space), label_space_problem(space)]
         if self.label is not None:
             problems.append(label_problem(self.label, self.label_space))
             if self.labels and self.labels[0] != self.label:
                 problems.append(f"labels start with {self.labels[0]!r} but label is {self.label!r}; the dominant word comes first")
         if len(set(self.labels)) != len(self.labels):
             problems.append(f"labels name a word twice: {self.labels}")
-        space = self.distribution_space or self.label_space
         problems += [label_problem(name, space) for name in self.distribution or {}]
         if self.distribution is not None and sum(self.distribution.values()) <= 0:
             problems.append("distribution adds up to 0; leave it out when nobody voted")
-        found = [problem for problem in problems if problem]
+        found = [problem for problem in dict.fromkeys(problems) if problem]
         if found:
             raise ValueError("; ".join(found))
         return self

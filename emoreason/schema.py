@@ -1,5 +1,6 @@
 """Strict pydantic models, and their faults as sentences that name the field, what was given and what is accepted."""
 
+import re
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -8,16 +9,17 @@ from emoreason.faults import did_you_mean
 
 
 class Strict(BaseModel):
-    """A model that refuses keys it does not know and values of another type."""
+    """A model that refuses keys it does not know, values of another type, and NaN and infinity, which JSON has no word for."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 def describe(error: ValidationError, model: type[BaseModel]) -> list[tuple[tuple, str]]:
     """(location, sentence) of each fault that pydantic found in what was meant to be a `model`."""
     sentences = []
     for fault in error.errors():
-        location = tuple(part for part in fault["loc"] if isinstance(part, int) or not part.startswith(("function-", "tagged-")))
+        # What pydantic adds of its own reads `function-after[name(), str]`; a user's key may well be `tagged-by`.
+        location = tuple(part for part in fault["loc"] if isinstance(part, int) or not re.match(r"(function|tagged)-\w+\[", part))
         if fault["type"] == "extra_forbidden":
             sentences.append((location, f"unknown key{did_you_mean(str(location[-1]), _fields_at(model, location[:-1]))}"))
         elif fault["type"] == "missing":

@@ -21,7 +21,7 @@ def test_one_sentence_is_one_fault() -> None:
 
 
 def test_a_user_error_is_a_value_error() -> None:
-    with pytest.raises(ValueError, match="^wrong$"):
+    with pytest.raises(ValueError, match=r"^wrong$"):
         raise UserError("wrong")
 
 
@@ -31,7 +31,11 @@ def test_a_user_error_is_a_value_error() -> None:
         ("lerning_rate", ["learning_rate", "seed"], "; did you mean 'learning_rate'?"),
         ("zzz", ["seed", "data"], "; accepted: data, seed"),
         ("zzz", [], ""),
-        ("zzz", [f"key{number:02}" for number in range(30)], "; accepted: " + ", ".join(f"key{n:02}" for n in range(20)) + ", ... (30 in all)"),
+        (
+            "zzz",
+            [f"key{number:02}" for number in range(30)],
+            "; accepted: " + ", ".join(f"key{n:02}" for n in range(20)) + ", ... (30 in all)",
+        ),
     ],
 )
 def test_did_you_mean(given: str, known: list[str], expected: str) -> None:

@@ -29,7 +29,9 @@ def test_a_write_that_runs_out_of_space_leaves_the_old_file(tmp_path: Path) -> N
     """A limit on the file size fails in the middle of a write, as a full disk does."""
     path = tmp_path / "run.json"
     path.write_text("old")
-    done = subprocess.run([sys.executable, "-c", WRITE_UNDER_A_LIMIT, str(path)], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", WRITE_UNDER_A_LIMIT, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 1
     assert f"UserError: {path}: cannot be written: File too large; free some space or choose another output folder" in done.stderr
     assert path.read_text() == "old"
@@ -38,14 +40,14 @@ def test_a_write_that_runs_out_of_space_leaves_the_old_file(tmp_path: Path) -> N
 
 def test_a_folder_that_cannot_be_made_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(UserError, match="taken/run.json: cannot be written"):
+    with pytest.raises(UserError, match=r"taken/run.json: cannot be written"):
         write_text(tmp_path / "taken" / "run.json", "new")
     assert (tmp_path / "taken").read_text() == "a file"
 
 
 def test_a_folder_in_place_of_the_file_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "run.json").mkdir()
-    with pytest.raises(UserError, match="run.json: cannot be written"):
+    with pytest.raises(UserError, match=r"run.json: cannot be written"):
         write_text(tmp_path / "run.json", "new")
     assert files_below(tmp_path) == ["run.json"]
 
@@ -67,6 +69,17 @@ def test_a_write_makes_its_folder_and_replaces_the_file(tmp_path: Path) -> None:
     assert files_below(path.parent) == ["run.txt"]
 
 
+def test_a_write_swaps_files_of_one_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has the old file open reads it to its end, and the folder for temporary files, often another disk, is not used."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
+    path = tmp_path / "run.txt"
+    write_text(path, "old")
+    with path.open() as reader:
+        write_text(path, "new")
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
+
+
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_json_refuses_what_json_has_no_word_for(tmp_path: Path, number: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
@@ -85,12 +98,12 @@ def test_json_round_trip(tmp_path: Path) -> None:
 
 def test_unreadable_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"a": 1,}')
-    with pytest.raises(UserError, match="a.json: not JSON: .* line 1 column"):
+    with pytest.raises(UserError, match=r"a.json: not JSON: .* line 1 column"):
         read_json(tmp_path / "a.json")
     (tmp_path / "b.json").write_bytes(b'"\xff"')
-    with pytest.raises(UserError, match="b.json: not JSON: .*utf-8"):
+    with pytest.raises(UserError, match=r"b.json: not JSON: .*utf-8"):
         read_json(tmp_path / "b.json")
-    with pytest.raises(UserError, match="c.json: no such file"):
+    with pytest.raises(UserError, match=r"c.json: no such file"):
         read_json(tmp_path / "c.json")
     with pytest.raises(UserError, match="cannot be read: Is a directory"):
         read_json(tmp_path)

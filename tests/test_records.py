@@ -145,9 +145,9 @@ def test_any_unknown_key_is_named(records_path: Path, key: str) -> None:
 
 def test_a_file_without_records_is_a_fault(records_path: Path, tmp_path: Path) -> None:
     records_path.write_text("\n\n")
-    with pytest.raises(UserError, match="records.jsonl: holds no records"):
+    with pytest.raises(UserError, match=r"records.jsonl: holds no records"):
         read_records(records_path)
-    with pytest.raises(UserError, match="absent.jsonl: no such file"):
+    with pytest.raises(UserError, match=r"absent.jsonl: no such file"):
         read_records(tmp_path / "absent.jsonl")
 
 

@@ -31,6 +31,10 @@ def test_brier_score_by_hand(answer, confidence, value):
     assert score(written(answer, confidence)) == pytest.approx(value)
 
 
+def test_case_of_the_label_does_not_count():
+    assert score(written("joy", "1"), label="Joy") == 1.0
+
+
 def test_does_not_apply_without_label_or_confidence():
     assert score(written("joy", "0.8"), label=None) is None
     assert score("<answer>joy</answer>", template=Template(think="none")) is None

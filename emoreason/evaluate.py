@@ -1,0 +1,82 @@
+"""A checkpoint on test sets: completions, and metrics with intervals.
+
+    emoreason evaluate recipes/tiny/evaluate.yaml model.path=runs/tiny/stage1_sft/checkpoint output_dir=runs/tiny/stage1_sft
+
+Writes `eval/<test>.jsonl` (each completion and what was read in it) and `eval/<test>.json` (metrics) under `output_dir`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from rich.progress import Progress
+from transformers import PreTrainedModel, ProcessorMixin
+
+from emoreason.completions import Template, parse_completion
+from emoreason.emotions import LABEL_SPACES
+from emoreason.files import read_json, write_json, write_jsonl
+from emoreason.metrics import Scored, evaluate_rows
+from emoreason.models import load_model, load_processor
+from emoreason.recipe import DataSource, EvaluateRecipe, Recipe, Sampling
+from emoreason.rollouts import Rollout
+from emoreason.rollouts.transformers_engine import generate
+from emoreason.run_dir import RunDir
+from emoreason.training_data import Example, Rows, read_sources, with_pictures
+
+
+def run(recipe: EvaluateRecipe) -> dict[str, dict[str, Any]]:
+    """{test: its metrics}, from disk where a test was evaluated on this checkpoint before."""
+    folder = Path(recipe.output_dir) / "eval"
+    template = template_of(recipe)
+    results, opened = {}, None
+    for name, path in recipe.tests.items():
+        report_path = folder / f"{name}.json"
+        settings = {"checkpoint": recipe.model.path, "template": template.tags, "answer": template.answer, "decoding": recipe.decoding.model_dump(),
+                    "records": path}  # fmt: skip
+        settings["template"] = list(settings["template"])
+        if report_path.exists() and (known := read_json(report_path)).get("settings") == settings:
+            results[name] = known
+            continue
+        opened = opened or (load_model(recipe.model), load_processor(recipe.model.path, recipe.media, recipe.model.trust_remote_code))
+        examples = read_sources([DataSource(path=path)])[0]
+        rollouts = [group[0] for group in sample(*opened, recipe, template, examples, recipe.decoding, f"evaluating {name}")]
+        report = score(examples, rollouts, template, recipe.label_space, recipe.num_bootstrap)
+        rows = [_row(example, rollout, template) for example, rollout in zip(examples, rollouts, strict=True)]
+        write_jsonl(folder / f"{name}.jsonl", rows)
+        results[name] = {**report, "settings": settings}
+        write_json(report_path, results[name])
+    return results
+
+
+def template_of(recipe: Recipe) -> Template:
+    """The template that the checkpoint was trained with, where a run of ours made it, else the recipe's."""
+    manifest = RunDir(Path(recipe.model.path).parent).manifest if Path(recipe.model.path).exists() else None
+    released = Path(recipe.model.path) / "emoreason.json"
+    if released.exists():
+        return Template(**read_json(released)["template"])
+    return Template(**manifest["recipe"]["template"]) if manifest else recipe.template.build()
+
+
+def sample(
+    model: PreTrainedModel, processor: ProcessorMixin, recipe: Recipe, template: Template, examples: list[Example], sampling: Sampling, title: str
+) -> list[list[Rollout]]:
+    """Rollouts for each example under the recipe's prompt, with a progress bar."""
+    rows = Rows(recipe, template)
+    conversations = [with_pictures(rows.prompt(example), example.pictures()) for example in examples]
+    with Progress(transient=True) as bar:
+        task = bar.add_task(title, total=len(conversations))
+        return generate(model, processor, conversations, sampling, recipe.seed, lambda done, total: bar.update(task, completed=done))
+
+
+def score(examples: list[Example], rollouts: list[Rollout], template: Template, label_space: str, num_bootstrap: int) -> dict[str, Any]:
+    """The metrics of one completion an example."""
+    scored = [
+        Scored(example.record.target.label, example.record.target.labels, parse_completion(rollout.text, template))
+        for example, rollout in zip(examples, rollouts, strict=True)
+    ]
+    return evaluate_rows(scored, LABEL_SPACES.get(label_space, ()), num_bootstrap=num_bootstrap)
+
+
+def _row(example: Example, rollout: Rollout, template: Template) -> dict[str, Any]:
+    parsed = parse_completion(rollout.text, template)
+    return {"id": example.record.id, "label": example.record.target.label, "labels": example.record.target.labels, "completion": rollout.text,
+            "answers": parsed.answers, "confidence": parsed.confidence, "problems": parsed.problems}  # fmt: skip

@@ -1,0 +1,50 @@
+"""Answers of a released model for pictures from anywhere."""
+
+from pathlib import Path
+from typing import Any
+
+from emoreason.completions import Template, parse_completion
+from emoreason.evaluate import sample
+from emoreason.faults import UserError
+from emoreason.files import read_json
+from emoreason.media import load_picture
+from emoreason.models import load_model, load_processor
+from emoreason.recipe import ModelSettings, Recipe, Sampling
+from emoreason.records import Media, Record
+from emoreason.training_data import Example
+
+
+def predict(folder: Path, pictures: list[Path], max_new_tokens: int = 512) -> list[dict[str, Any]]:
+    """For each picture: `picture`, `reasoning`, `emotions` (dominant first), `confidence`, `problems` of the answer's format.
+
+    Raises:
+        UserError: the folder is no release, or a picture is missing or damaged; all such pictures in one report.
+    """
+    settings_path = folder / "emoreason.json"
+    if not settings_path.exists():
+        raise UserError(f"{folder}: no release here (emoreason.json is missing); make one: emoreason release RUN {folder}")
+    settings = read_json(settings_path)
+    faults = []
+    for picture in pictures:
+        try:
+            load_picture(picture)
+        except UserError as error:
+            faults += error.faults
+    if faults:
+        raise UserError(faults)
+    shared = {key: settings[key] for key in ("template", "prompt", "media", "label_space", "seed")}
+    recipe = Recipe(output_dir=str(folder), model=ModelSettings(path=str(folder), dtype="float32"), **shared)
+    template = Template(**settings["template"])
+    examples = [
+        Example(Record(id=str(picture), dataset="predict", split="predict", group=str(picture), media=Media(images=[picture.name]), licence="", source=""),
+                picture)
+        for picture in pictures
+    ]  # fmt: skip
+    greedy = Sampling(num_completions=1, temperature=0.0, max_new_tokens=max_new_tokens, batch_size=8)
+    model, processor = load_model(recipe.model), load_processor(str(folder), recipe.media)
+    rows = []
+    for picture, group in zip(pictures, sample(model, processor, recipe, template, examples, greedy, "reading pictures"), strict=True):
+        parsed = parse_completion(group[0].text, template)
+        rows.append({"picture": str(picture), "reasoning": parsed.think, "emotions": parsed.answers, "confidence": parsed.confidence,
+                     "problems": parsed.problems})  # fmt: skip
+    return rows
