@@ -29,19 +29,13 @@ def check(recipes: Annotated[list[Path], typer.Argument(help="Recipes, or folder
 
     Example: emoreason check recipes/tiny recipes/qwen2_5_vl_7b
     """
-    from emoreason.preflight import check_recipe
-    from emoreason.recipe import load_recipe
-
     paths = [path for given in recipes for path in (sorted(given.glob("*.yaml")) if given.is_dir() else [given])]
     if not paths:
         raise UserError(f"no recipes in {', '.join(map(str, recipes))}")
     faults = []
     for path in paths:
-        try:
-            found = check_recipe(path, load_recipe(path))
-        except UserError as error:
-            found = error.faults
-        out.print(f"{path}: {f'{len(found)} faults' if found else 'ok'}", highlight=False)
+        found = _faults(path)
+        print(f"{path}: {f'{len(found)} faults' if found else 'ok'}")
         faults += found
     if faults:
         raise UserError(faults)
@@ -73,17 +67,14 @@ def run(
     Example: emoreason run recipes/tiny --runs-dir runs/tiny_seed1 seed=1
     """
     _quiet()
-    from emoreason.preflight import check_recipe
-    from emoreason.recipe import load_recipe
-
-    overrides = overrides or []
-    faults = [fault for path in sorted(recipes_dir.glob("*.yaml")) for fault in check_recipe(path, load_recipe(path, overrides))]
-    if faults and runs_dir is None:
+    # With another folder to write to, the parents stand elsewhere too: what the recipes' own folder holds says nothing.
+    faults = [fault for path in sorted(recipes_dir.glob("*.yaml")) for fault in _faults(path, overrides, with_parent=runs_dir is None)]
+    if faults:
         raise UserError(faults)
     from emoreason.pipeline import load_line, run_line
     from emoreason.report import metrics_table
 
-    training, evaluation = load_line(recipes_dir, runs_dir, overrides)
+    training, evaluation = load_line(recipes_dir, runs_dir, overrides or [])
     runs, released = run_line(training, evaluation, lambda line: out.rule(line))
     print(metrics_table([run_dir.path for run_dir in runs]))
     if released:
@@ -159,6 +150,17 @@ def predict(
         confidence = "-" if row["confidence"] is None else f"{row['confidence']:.2f}"
         table.add_row(row["picture"], row["reasoning"] or "-", ", ".join(row["emotions"]) or "-", confidence, "; ".join(row["problems"]))
     out.print(table)
+
+
+def _faults(path: Path, overrides: list[str] | None = None, with_parent: bool = True) -> list[str]:
+    """Every fault of a recipe, in its own file and in what it names."""
+    from emoreason.preflight import check_recipe
+    from emoreason.recipe import load_recipe
+
+    try:
+        return check_recipe(path, load_recipe(path, overrides), with_parent)
+    except UserError as error:
+        return error.faults
 
 
 def _checked(path: Path, overrides: list[str] | None):

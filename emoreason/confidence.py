@@ -1,6 +1,6 @@
 """Confidence targets: how sure the model should say it is, from what its samples and the annotators say."""
 
-from emoreason.emotions import POLARITY
+from emoreason.emotions import LABEL_SPACES, POLARITY
 from emoreason.records import Target
 
 
@@ -16,14 +16,15 @@ def human_share(target: Target, label: str) -> float | None:
     """Share of the annotators who chose `label`, in [0, 1], or None where the record does not say.
 
     Where annotators voted on sentiment and not on emotion, the share of the sentiment that the label stands for; None for
-    a label without one (surprise).
+    a label without one (surprise). A class that they could choose and that the record does not list has no votes.
     """
     if not target.distribution:
         return None
-    key = label if label in target.distribution else POLARITY.get(label)
-    if key not in target.distribution:
+    classes = {*LABEL_SPACES.get(target.distribution_space or target.label_space, ()), *target.distribution}
+    key = label if label in classes else POLARITY.get(label)
+    if key not in classes:
         return None
-    return target.distribution[key] / sum(target.distribution.values())
+    return target.distribution.get(key, 0.0) / sum(target.distribution.values())
 
 
 def confidence_target(

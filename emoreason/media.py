@@ -17,12 +17,14 @@ def load_picture(path: Path) -> Image.Image:
     """The picture in RGB, transparent parts on white. It is kept in memory; do not change it.
 
     Raises:
-        UserError: no such file, not a picture, or a picture that breaks off.
+        UserError: no such file, not a picture, a picture that breaks off, or one with more than 8 bits a channel.
     """
     try:
         with Image.open(path) as image:
             image.load()
-            if image.mode in ("RGBA", "LA", "P"):
+            if image.mode[0] in "IF":
+                raise UserError(f"{path}: its pixels are of Pillow's mode {image.mode}, which would come out white; save it with 8 bits a channel")
+            if image.has_transparency_data:
                 image = image.convert("RGBA")
                 white = Image.new("RGBA", image.size, "white")
                 image = Image.alpha_composite(white, image)

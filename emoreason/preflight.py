@@ -14,8 +14,11 @@ from emoreason.run_dir import RunDir
 MAX_SHOWN = 20
 
 
-def check_recipe(path: Path, recipe: AnyRecipe) -> list[str]:
-    """Every fault of a recipe that its own file does not show: data, pictures, targets, rewards, the parent's settings."""
+def check_recipe(path: Path, recipe: AnyRecipe, with_parent: bool = True) -> list[str]:
+    """Every fault of a recipe that its own file does not show: data, pictures, targets, rewards, the parent's settings.
+
+    Without `with_parent`, what stands at `model.path` is not looked at.
+    """
     faults: list[str] = []
     records = _read_all(recipe, faults)
     for records_path, found in records.items():
@@ -24,7 +27,8 @@ def check_recipe(path: Path, recipe: AnyRecipe) -> list[str]:
     faults += _target_faults(recipe, records)
     if isinstance(recipe, GrpoRecipe | DpoRecipe):
         faults += _reward_faults(path, recipe)
-    faults += _parent_faults(path, recipe)
+    if with_parent:
+        faults += _parent_faults(path, recipe)
     hidden = len(faults) - MAX_SHOWN
     return faults if hidden <= 0 else [*faults[:MAX_SHOWN], f"and {hidden} more of these"]
 

@@ -25,8 +25,9 @@ def prompt_messages(record: Record, template: Template, settings: PromptSettings
     """The system turn, where there is one, and the user turn: media placeholders first, then text and question."""
     lines = [f'Text: "{record.text}"'] if record.text else []
     lines.append(record.question or settings.question)
-    if settings.list_classes:
-        lines.append(f"Choose from: {', '.join(record.target.choices or LABEL_SPACES.get(label_space, ()))}.")
+    classes = record.target.choices or LABEL_SPACES.get(label_space, ())
+    if settings.list_classes and classes:
+        lines.append(f"Choose from: {', '.join(classes)}.")
     lines.append(settings.instruction if settings.instruction is not None else instruction_for(template))
     content: list[dict] = [{"type": "image"} for _ in record.media.images]
     content.append({"type": "text", "text": "\n".join(line for line in lines if line)})

@@ -248,9 +248,12 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> AnyRecipe:
     """
     values, lines = _read_yaml(path)
     for override in overrides or []:
-        _apply_override(values, override)
+        place = _apply_override(values, override)
+        lines = {key: where for key, where in lines.items() if key[: len(place)] != place}
+        for size in range(1, len(place) + 1):
+            lines.setdefault(place[:size], f"override {override!r}")
     stage = values.get("stage")
-    if stage not in RECIPE_CLASSES:
+    if not isinstance(stage, str) or stage not in RECIPE_CLASSES:
         raise UserError(f"{path}: stage is {stage!r}; accepted: {', '.join(RECIPE_CLASSES)}")
     recipe_class = RECIPE_CLASSES[stage]
     faults, recipe = [], None
@@ -264,7 +267,7 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> AnyRecipe:
     return recipe
 
 
-def _trainer_faults(path: Path, lines: dict[tuple, int], stage: str, values: dict) -> list[str]:
+def _trainer_faults(path: Path, lines: dict[tuple, int | str], stage: str, values: dict) -> list[str]:
     blocks = [((), values.get("trainer"))]
     phases = values.get("phases")
     blocks += [(("phases", index), phase.get("trainer")) for index, phase in enumerate(phases if isinstance(phases, list) else []) if isinstance(phase, dict)]
@@ -275,9 +278,10 @@ def _trainer_faults(path: Path, lines: dict[tuple, int], stage: str, values: dic
     ]  # fmt: skip
 
 
-def _fault(path: Path, lines: dict[tuple, int], location: tuple, text: str) -> str:
-    line = next((lines[location[:size]] for size in range(len(location), 0, -1) if location[:size] in lines), None)
-    where = f"{path}:{line}" if line else str(path)
+def _fault(path: Path, lines: dict[tuple, int | str], location: tuple, text: str) -> str:
+    """`lines` holds the line of each key, or the override that set it."""
+    line = next((lines[location[:size]] for size in range(len(location), 0, -1) if location[:size] in lines), "")
+    where = f"{path}:{line}" if isinstance(line, int) else line or str(path)
     return f"{where}: {dotted(location)}: {text}" if location else f"{where}: {text}"
 
 
@@ -318,14 +322,16 @@ def _walk(node: yaml.Node, location: tuple, lines: dict[tuple, int], faults: lis
             _walk(value, (*location, index), lines, faults, path)
 
 
-def _apply_override(values: dict, override: str) -> None:
-    """Set `key.path=value` in nested mappings and lists; the value is read as YAML."""
+def _apply_override(values: dict, override: str) -> tuple:
+    """Set `key.path=value` in nested mappings and lists, the value read as YAML; the location that was set."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise UserError(f"override {override!r}: give key.path=value, for example trainer.learning_rate=1.0e-6")
     *parents, last = key.split(".")
     place: Any = values
+    location: list[str | int] = []
     for part in parents:
+        location.append(int(part) if isinstance(place, list) and part.isdigit() else part)
         if isinstance(place, list):
             if not part.isdigit() or int(part) >= len(place):
                 raise UserError(f"override {override!r}: {part!r} is no place in a list of {len(place)}")
@@ -342,5 +348,6 @@ def _apply_override(values: dict, override: str) -> None:
         if not last.isdigit() or int(last) >= len(place):
             raise UserError(f"override {override!r}: {last!r} is no place in a list of {len(place)}")
         place[int(last)] = value
-    else:
-        place[last] = value
+        return (*location, int(last))
+    place[last] = value
+    return (*location, last)

@@ -9,10 +9,12 @@ import importlib.util
 import inspect
 import math
 import multiprocessing
+import sys
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
@@ -38,10 +40,8 @@ def load_function(address: str) -> Callable:
         path = Path(place).expanduser().resolve()
         if not path.is_file():
             raise UserError(f"reward {address}: no such file (relative paths start at {Path.cwd()})")
-        spec = importlib.util.spec_from_file_location(f"reward_file_{path.stem}", path)
-        module = importlib.util.module_from_spec(spec)
         try:
-            spec.loader.exec_module(module)
+            module = _module_of(path)
         except (ImportError, SyntaxError, NameError) as error:
             raise UserError(f"reward {address}: the file does not import: {type(error).__name__}: {error}") from error
     else:
@@ -57,6 +57,21 @@ def load_function(address: str) -> Callable:
     if inspect.iscoroutinefunction(function):
         raise UserError(f"reward {address}: it is `async def`; give a plain function, it may wait for its own calls")
     return function
+
+
+def _module_of(path: Path) -> ModuleType:
+    """The file as a module, run once a process: what it loads at its top is not loaded again for each call."""
+    name = f"reward_file:{path}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # before it runs, since dataclasses look their module up
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
 
 
 def binding_faults(address: str, kwargs: dict[str, Any], columns: frozenset[str]) -> list[str]:
@@ -97,17 +112,15 @@ class RewardFunc:
         """
         wanted = self._wanted(columns)
         if self.timeout_s is None:
-            values = _call(self.address, self.kwargs, completions, wanted, columns.get("id"))
-        else:
-            values = self._call_with_deadline(completions, wanted, columns.get("id"))
-        return self._checked(values, completions, columns.get("id"))
+            return _call(self.address, self.kwargs, completions, wanted, columns.get("id"))
+        return self._call_with_deadline(completions, wanted, columns.get("id"))
 
     def _wanted(self, columns: dict[str, Any]) -> dict[str, Any]:
         """The columns that the function names, and no trainer object that could not cross a process border."""
         names = inspect.signature(load_function(self.address)).parameters
         return {name: value for name, value in columns.items() if name in names}
 
-    def _call_with_deadline(self, completions: list, columns: dict[str, Any], ids: list | None) -> Any:
+    def _call_with_deadline(self, completions: list, columns: dict[str, Any], ids: list | None) -> list[float | None]:
         future = _pool().schedule(_call, args=(self.address, self.kwargs, completions, columns, ids), timeout=self.timeout_s)
         try:
             return future.result()
@@ -116,17 +129,6 @@ class RewardFunc:
                               f"completions ({_named(ids)}); mend it or raise timeout_s in the recipe") from error
         except ProcessExpired as error:
             raise RewardError(f"reward {self.address}: its process died with exit code {error.exitcode} ({_named(ids)})") from error
-
-    def _checked(self, values: Any, completions: list, ids: list | None) -> list[float | None]:
-        if not isinstance(values, list | tuple) or len(values) != len(completions):
-            found = f"{len(values)} values" if isinstance(values, list | tuple) else repr(values)[:60]
-            raise RewardError(f"reward {self.address}: returned {found} for {len(completions)} completions")
-        for index, value in enumerate(values):
-            if value is not None and (isinstance(value, str) or not math.isfinite(value)):
-                record = ids[index] if ids else index
-                raise RewardError(f"reward {self.address}: returned {value!r} for record {record!r}, completion "
-                                  f"{str(completions[index])[:200]!r}; accepted: a finite number or None")
-        return [None if value is None else float(value) for value in values]
 
 
 def total_reward(rewards: list[RewardFunc], completions: list, columns: dict[str, list]) -> tuple[list[float], dict[str, list]]:
@@ -148,16 +150,35 @@ def _pool() -> ProcessPool:
     return _POOL
 
 
-def _call(address: str, kwargs: dict[str, Any], completions: list, columns: dict[str, Any], ids: list | None) -> Any:
-    """Run the reward; whatever it raises comes back as one `RewardError` that says what it was."""
+def _call(address: str, kwargs: dict[str, Any], completions: list, columns: dict[str, Any], ids: list | None) -> list[float | None]:
+    """Run the reward; whatever it raises comes back as one `RewardError` that says what it was.
+
+    Its values are checked here, in its own process, since not everything that it may return can cross over to the other.
+    """
     function = load_function(address)
     try:
-        return function(completions=completions, **columns, **kwargs)
+        values = function(completions=completions, **columns, **kwargs)
     except UserError:
         raise
-    except Exception as error:  # noqa: BLE001  a stranger's function may raise anything, and none of it may pass for a score
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a stranger's function may raise anything, and none of it may pass for a score
         raise RewardError(f"reward {address}: raised {type(error).__name__}: {error} ({_named(ids)}; first completion "
                           f"{str(completions[:1])[:200]})") from error
+    if not isinstance(values, list | tuple) or len(values) != len(completions):
+        found = f"{len(values)} values" if isinstance(values, list | tuple) else repr(values)[:60]
+        raise RewardError(f"reward {address}: returned {found} for {len(completions)} completions ({_named(ids)})")
+    for index, value in enumerate(values):
+        if value is not None and not _is_finite(value):
+            record = ids[index] if ids else index
+            raise RewardError(f"reward {address}: returned {repr(value)[:60]} for record {record!r}, completion "
+                              f"{str(completions[index])[:200]!r}; accepted: a finite number or None")
+    return [None if value is None else float(value) for value in values]
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return math.isfinite(value)
+    except (TypeError, OverflowError):
+        return False
 
 
 def _named(ids: list | None) -> str:

@@ -50,6 +50,8 @@ class RunDir:
         """
         data = {path: sha256(Path(path)) for path in data_paths}
         manifest = self.manifest
+        if self.path.exists() and not self.path.is_dir():
+            raise UserError(f"{self.path}: is a file; choose another output_dir")
         if manifest is None and self.path.exists() and any(entry.name[0] != "." for entry in self.path.iterdir()):
             raise UserError(f"{self.path}: holds files but no run.json; choose another output_dir or empty the folder")
         if manifest is not None:
@@ -75,10 +77,13 @@ class RunDir:
 
 
 def publish(temporary: Path, final: Path) -> None:
-    """Move a folder that is complete to its place; `final` is then either absent, or whole."""
+    """Move a folder that is complete to its place; `final` is whole or absent, whatever interrupts the process."""
+    old = final.with_name(f".tmp_old_{final.name}")
+    shutil.rmtree(old, ignore_errors=True)  # left by a process that was killed here
     if final.exists():
-        shutil.rmtree(final)
+        final.replace(old)
     temporary.replace(final)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _differences(old: dict, new: dict, prefix: str = "") -> list[str]:

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -67,22 +68,12 @@ def _type_problem(value: Any, annotation: str) -> str | None:
         return f"{value!r} is true or false; accepted: {annotation}"
     if isinstance(value, allowed):
         return None
-    if isinstance(value, str) and _is_number(value):
-        return f"{value!r} was read as text, since YAML wants a point in a number with an exponent; write {_with_point(value)}"
+    if isinstance(value, str) and float in allowed and (number := _with_point(value)):
+        return f"{value!r} was read as text, since YAML wants a point in a number with an exponent; write {number}"
     return f"{value!r} is a {type(value).__name__}; accepted: {annotation}"
 
 
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _with_point(text: str) -> str:
-    mantissa, mark, exponent = text.lower().partition("e")
-    mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
-    if mark and exponent[:1] not in "+-":
-        exponent = f"+{exponent}"
-    return f"{mantissa}{mark}{exponent}"
+def _with_point(text: str) -> str | None:
+    """`1.0e-6` for `1e-6`, which YAML takes for text; None where the text is no number with an exponent."""
+    match = re.fullmatch(r"([+-]?\d+)(\.\d*)?e([+-]?)(\d+)", text.strip(), re.IGNORECASE | re.ASCII)
+    return f"{match[1]}{match[2] or '.0'}e{match[3] or '+'}{match[4]}" if match else None

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# GRPO on the recipe's rewards, from the checkpoint and with the settings that the recipe names.
+#   sbatch slurm/stage3_grpo.sh [RECIPE] [KEY.PATH=VALUE ...]
+# Flags of sbatch override the lines below: sbatch --nodes=2 --time=4:00:00 slurm/stage3_grpo.sh
+# EMOREASON_DRY_RUN=1 prints the command and runs nothing. Submitted again, a run that was cut off goes on.
+#SBATCH --job-name=stage3_grpo
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --gpus-per-node=8
+#SBATCH --cpus-per-task=32
+#SBATCH --time=24:00:00
+#SBATCH --output=%x-%j.log
+set -euo pipefail
+cd "${SLURM_SUBMIT_DIR:-$PWD}" # SLURM runs a copy of this script, from another folder
+source slurm/env.sh
+
+"${LAUNCH[@]}" -m emoreason train "${1:-recipes/qwen2_5_vl_7b/stage3_grpo.yaml}" "${@:2}"

@@ -1,0 +1,156 @@
+"""Who may import whom: a module uses only modules from strictly lower floors, read from its source.
+
+To add a module, give it a place in `FLOORS`.
+"""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TORCH = frozenset({"torch", "torchvision", "transformers", "trl", "datasets", "peft", "accelerate", "tokenizers", "vllm", "deepspeed"})
+
+
+class Floor(NamedTuple):
+    name: str
+    modules: str
+    may_also_use: str = ""
+    """Third parties, on this floor and on all above it."""
+
+
+FLOORS = [
+    Floor("what went wrong", "faults"),
+    Floor("words", "emotions completions files"),
+    Floor("strictness", "schema trainer_fields", "pydantic"),
+    Floor("contracts", "records recipe rewarding run_dir", "yaml pebble"),
+    Floor("shaping", "prompts curriculum confidence preferences metrics media", "numpy sklearn PIL"),
+    Floor("preflight", "preflight"),
+    # The torch line.
+    Floor("machines", "models from_scratch training_data rollouts trainers trainers.callbacks", "torch transformers datasets peft tokenizers"),
+    # `session` opens models and resumes from what `callbacks` marks; the engine fills the dataclass of its package.
+    Floor("drives", "rollouts.transformers_engine trainers.session trainers.grpo", "trl"),
+    # Stages, release and predict sample through `evaluate`, and release prints the table of `report`.
+    Floor("measuring", "evaluate report", "rich"),
+    Floor("runs", "stages stages.sft stages.confidence stages.grpo stages.dpo predict release"),
+    Floor("pipeline", "pipeline"),
+    Floor("door", "cli", "typer"),
+    Floor("doormat", "__main__"),
+]
+TORCH_LINE = next(height for height, floor in enumerate(FLOORS) if floor.name == "machines")
+HEIGHT = {f"emoreason.{module}": height for height, floor in enumerate(FLOORS) for module in floor.modules.split()} | {"emoreason": 0}
+BELOW_TORCH = sorted(module for module, height in HEIGHT.items() if height < TORCH_LINE)
+
+
+def below(name: str) -> set[str]:
+    """The modules up to and with the floor of this name."""
+    height = next(height for height, floor in enumerate(FLOORS) if floor.name == name)
+    return {module for module, own in HEIGHT.items() if own <= height}
+
+
+def third_parties(height: int) -> set[str]:
+    return {package for floor in FLOORS[: height + 1] for package in floor.may_also_use.split()}
+
+
+def sources() -> dict[str, Path]:
+    """{module: file} of everything below emoreason/."""
+    found = {}
+    for path in sorted((ROOT / "emoreason").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """What is imported, at the top or later: modules of ours by their whole name, of others by that of their package."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import; write the whole name"
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= (submodules & HEIGHT.keys()) or {node.module}
+    return {name if name.split(".")[0] == "emoreason" else name.split(".")[0] for name in names} - sys.stdlib_module_names
+
+
+def problems(module: str, tree: ast.AST) -> list[str]:
+    height = HEIGHT[module]
+    return [
+        f"{module} (floor {height}) imports {name}"
+        for name in sorted(imports(tree))
+        if not (HEIGHT.get(name, len(FLOORS)) < height if name.startswith("emoreason") else name in third_parties(height))
+    ]
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_every_module_has_a_floor_and_every_name_a_module() -> None:
+    assert sorted(sources()) == sorted(HEIGHT)
+    assert len(HEIGHT) == 1 + sum(len(floor.modules.split()) for floor in FLOORS), "a module stands on two floors"
+
+
+@pytest.mark.parametrize("module", sorted(HEIGHT))
+def test_a_module_imports_only_from_below(module: str) -> None:
+    assert problems(module, parsed(sources()[module])) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("from emoreason.media import load_picture", "emoreason.records (floor 3) imports emoreason.media"),
+        ("from emoreason import media", "emoreason.records (floor 3) imports emoreason.media"),
+        ("import emoreason.recipe", "emoreason.records (floor 3) imports emoreason.recipe"),
+        ("from emoreason.rewards.answer_format import x", "emoreason.records (floor 3) imports emoreason.rewards.answer_format"),
+        ("import rewards.answer_format", "emoreason.records (floor 3) imports rewards"),
+        ("def f():\n    import torch.nn as nn", "emoreason.records (floor 3) imports torch"),
+        ("import PIL.Image", "emoreason.records (floor 3) imports PIL"),
+        ("import json\nfrom emoreason.schema import Strict\nimport yaml", None),
+    ],
+)
+def test_an_import_from_elsewhere_is_found(source: str, problem: str | None) -> None:
+    assert problems("emoreason.records", ast.parse(source)) == ([problem] if problem else [])
+
+
+@pytest.mark.parametrize("module", BELOW_TORCH)
+def test_below_the_torch_line_nothing_imports_torch_not_even_later(module: str) -> None:
+    assert imports(parsed(sources()[module])) & TORCH == set()
+
+
+def test_importing_all_below_the_torch_line_leaves_torch_out() -> None:
+    """Through what third parties import, too."""
+    code = f"import sys; {'; '.join(f'import {module}' for module in BELOW_TORCH)}; print(sorted({set(TORCH)!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_door_opens_before_anything_is_loaded() -> None:
+    tree = parsed(sources()["emoreason.cli"])
+    at_the_top = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+    assert imports(at_the_top) == {"emoreason.faults", "typer", "rich"}
+
+
+@pytest.mark.parametrize("module", sorted(HEIGHT))
+def test_emoreason_imports_no_reward_script_or_test(module: str) -> None:
+    """A reward enters through its address."""
+    assert [name for name in imports(parsed(sources()[module])) if name.removeprefix("emoreason.").split(".")[0] in ("rewards", "data_prep", "tests")] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "rewards").glob("*.py")), ids=lambda path: path.stem)
+def test_a_reward_uses_words_and_metrics_and_no_other_reward(path: Path) -> None:
+    found = imports(parsed(path))
+    ours = {name for name in found if name.split(".")[0] in ("emoreason", "rewards", "data_prep", "tests")}
+    assert ours <= below("words") | {"emoreason.metrics"}
+    assert found & TORCH == set()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "data_prep").glob("*.py")), ids=lambda path: path.stem)
+def test_data_prep_uses_words_and_contracts(path: Path) -> None:
+    found = imports(parsed(path))
+    assert {name for name in found if name.split(".")[0] in ("emoreason", "rewards", "data_prep", "tests")} <= below("contracts")
+    assert found & TORCH == set()
