@@ -207,7 +207,7 @@ def main() -> None:
 
 def licences() -> str:
     """Whose work the pictures and counts are."""
-    lines = ["# Licences of the tiny data set", "", "Pictures in `images/<style>/`, rendered to PNG from the SVG of the npm package `@iconify-json/<style>`:", "",
+    lines = ["# Licences of the tiny data set", "", "Pictures in `images/<style>/`, drawn from the npm package `@iconify-json/<style>`:", "",
              "| style | licence | author |", "| --- | --- | --- |"]  # fmt: skip
     lines += [f"| {style} | {licence} | {author} |" for style, (_, licence, author) in STYLES.items()]
     lines += ["", "`distribution` in the records: counts of the Emoji Sentiment Ranking 1.0 (Kralj Novak, Smailovic, Sluban and Mozetic,",

@@ -19,7 +19,10 @@ app = typer.Typer(
     "Start with: [bold]emoreason run recipes/tiny[/bold]",
 )  # fmt: skip
 RecipePath = Annotated[Path, typer.Argument(help="A recipe (YAML).", show_default=False)]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Changes to the recipe, e.g. trainer.learning_rate=1.0e-6", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Changes to the recipe, e.g. trainer.learning_rate=1.0e-6", show_default=False),
+]
 out, err = Console(), Console(stderr=True)
 
 

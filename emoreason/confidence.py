@@ -30,7 +30,9 @@ def human_share(target: Target, label: str) -> float | None:
 def confidence_target(
     agreed: float, human: float | None, human_weight: float, min_confidence: float, max_confidence: float, step: float
 ) -> float:
-    """`(1 - w) agreement + w human`, or agreement alone where annotators are silent; clipped, then rounded to `step`."""
+    """`(1 - w) agreement + w human`, or agreement alone where annotators are silent; rounded to `step`, then clipped.
+
+    The clip keeps a target off 0 and 1, which no finite sample can prove.
+    """
     mixed = agreed if human is None else (1 - human_weight) * agreed + human_weight * human
-    clipped = min(max(mixed, min_confidence), max_confidence)
-    return round(min(max(round(clipped / step) * step, 0.0), 1.0), 4)
+    return round(min(max(round(mixed / step) * step, min_confidence), max_confidence), 4)

@@ -15,7 +15,7 @@ from emoreason.completions import Template, parse_completion
 from emoreason.emotions import LABEL_SPACES
 from emoreason.files import read_json, write_json, write_jsonl
 from emoreason.metrics import Scored, evaluate_rows
-from emoreason.models import load_model, load_processor
+from emoreason.models import load_for_sampling
 from emoreason.recipe import DataSource, EvaluateRecipe, Recipe, Sampling
 from emoreason.rollouts import Rollout
 from emoreason.rollouts.transformers_engine import generate
@@ -36,7 +36,7 @@ def run(recipe: EvaluateRecipe) -> dict[str, dict[str, Any]]:
         if report_path.exists() and (known := read_json(report_path)).get("settings") == settings:
             results[name] = known
             continue
-        opened = opened or (load_model(recipe.model), load_processor(recipe.model.path, recipe.media, recipe.model.trust_remote_code))
+        opened = opened or load_for_sampling(recipe.model, recipe.media)
         examples = read_sources([DataSource(path=path)])[0]
         rollouts = [group[0] for group in sample(*opened, recipe, template, examples, recipe.decoding, f"evaluating {name}")]
         report = score(examples, rollouts, template, recipe.label_space, recipe.num_bootstrap)

@@ -23,7 +23,7 @@ def load_picture(path: Path) -> Image.Image:
         with Image.open(path) as image:
             image.load()
             if image.mode[0] in "IF":
-                raise UserError(f"{path}: its pixels are of Pillow's mode {image.mode}, which would come out white; save it with 8 bits a channel")
+                raise UserError(f"{path}: pixels of Pillow's mode {image.mode} would come out white; save it with 8 bits a channel")
             if image.has_transparency_data:
                 image = image.convert("RGBA")
                 white = Image.new("RGBA", image.size, "white")

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from peft import LoraConfig, PeftModel
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 
@@ -47,6 +48,12 @@ def load_model(settings: ModelSettings) -> PreTrainedModel:
     base = json.loads(adapter.read_text())["base_model_name_or_path"]
     model = _from_pretrained(AutoModelForImageTextToText, base, dtype=torch.float32, **arguments)
     return PeftModel.from_pretrained(model, settings.path).merge_and_unload().to(dtype)
+
+
+def load_for_sampling(settings: ModelSettings, media: MediaSettings) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """The whole model on this process's device, in eval mode, and its processor."""
+    processor = load_processor(settings.path, media, settings.trust_remote_code)
+    return load_model(settings).eval().to(PartialState().device), processor
 
 
 def _from_pretrained(loader: type, path: str, **arguments):

@@ -38,7 +38,7 @@ def load_line(recipes_dir: Path, runs_dir: Path | None, overrides: list[str]) ->
     training = [recipe for recipe in recipes.values() if recipe.stage != "evaluate"]
     evaluations = [recipe for recipe in recipes.values() if recipe.stage == "evaluate"]
     if len(evaluations) > 1 or not training:
-        raise UserError(f"{recipes_dir}: {len(training)} training recipes and {len(evaluations)} evaluate recipes; accepted: at least one, at most one")
+        raise UserError(f"{recipes_dir}: {len(training)} training and {len(evaluations)} evaluate recipes; accepted: at least one, at most one")
     if sum(recipe.release for recipe in training) > 1:
         raise UserError(f"{recipes_dir}: more than one recipe says release: true; one checkpoint is released")
     return parents_first(training), evaluations[0] if evaluations else None

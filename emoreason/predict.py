@@ -8,7 +8,7 @@ from emoreason.evaluate import sample
 from emoreason.faults import UserError
 from emoreason.files import read_json
 from emoreason.media import load_picture
-from emoreason.models import load_model, load_processor
+from emoreason.models import load_for_sampling
 from emoreason.recipe import ModelSettings, Recipe, Sampling
 from emoreason.records import Media, Record
 from emoreason.training_data import Example
@@ -35,13 +35,10 @@ def predict(folder: Path, pictures: list[Path], max_new_tokens: int = 512) -> li
     shared = {key: settings[key] for key in ("template", "prompt", "media", "label_space", "seed")}
     recipe = Recipe(output_dir=str(folder), model=ModelSettings(path=str(folder), dtype="float32"), **shared)
     template = Template(**settings["template"])
-    examples = [
-        Example(Record(id=str(picture), dataset="predict", split="predict", group=str(picture), media=Media(images=[picture.name]), licence="", source=""),
-                picture)
-        for picture in pictures
-    ]  # fmt: skip
+    about = {"dataset": "predict", "split": "predict", "licence": "", "source": ""}
+    examples = [Example(Record(id=str(path), group=str(path), media=Media(images=[path.name]), **about), path) for path in pictures]
     greedy = Sampling(num_completions=1, temperature=0.0, max_new_tokens=max_new_tokens, batch_size=8)
-    model, processor = load_model(recipe.model), load_processor(str(folder), recipe.media)
+    model, processor = load_for_sampling(recipe.model, recipe.media)
     rows = []
     for picture, group in zip(pictures, sample(model, processor, recipe, template, examples, greedy, "reading pictures"), strict=True):
         parsed = parse_completion(group[0].text, template)

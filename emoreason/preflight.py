@@ -87,7 +87,8 @@ def _reward_faults(path: Path, recipe: GrpoRecipe | DpoRecipe) -> list[str]:
         except UserError as error:
             found = error.faults
         faults += [f"{path}: rewards[{index}]: {fault}" for fault in found]
-    faults += [f"{path}: rewards: {name} is given twice, and logs tell rewards apart by name" for name in sorted({n for n in names if names.count(n) > 1})]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    faults += [f"{path}: rewards: {name} is given twice, and logs tell rewards apart by name" for name in twice]
     return faults
 
 

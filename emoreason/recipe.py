@@ -269,8 +269,8 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> AnyRecipe:
 
 def _trainer_faults(path: Path, lines: dict[tuple, int | str], stage: str, values: dict) -> list[str]:
     blocks = [((), values.get("trainer"))]
-    phases = values.get("phases")
-    blocks += [(("phases", index), phase.get("trainer")) for index, phase in enumerate(phases if isinstance(phases, list) else []) if isinstance(phase, dict)]
+    phases = values.get("phases") if isinstance(values.get("phases"), list) else []
+    blocks += [(("phases", index), phase.get("trainer")) for index, phase in enumerate(phases) if isinstance(phase, dict)]
     return [
         _fault(path, lines, (*where, "trainer", name), text)
         for where, settings in blocks if isinstance(settings, dict)

@@ -16,7 +16,7 @@ import torch
 from emoreason.evaluate import sample
 from emoreason.faults import UserError
 from emoreason.files import read_json, write_json, write_text
-from emoreason.models import load_model, load_processor
+from emoreason.models import load_for_sampling, load_model, load_processor
 from emoreason.recipe import DataSource, ModelSettings, Recipe, Sampling, TemplateSettings
 from emoreason.report import metrics_table
 from emoreason.run_dir import RunDir, publish
@@ -77,7 +77,7 @@ def _prove(recipe: Recipe, released: Path, manifest: dict[str, Any]) -> None:
     texts = []
     for path in (recipe.model.path, str(released)):
         settings = recipe.model_copy(update={"model": ModelSettings(path=path, dtype=dtype)})
-        model, processor = load_model(settings.model), load_processor(path, recipe.media)
+        model, processor = load_for_sampling(settings.model, recipe.media)
         groups = sample(model, processor, settings, recipe.template.build(), examples, greedy, f"comparing {path}")
         texts.append([group[0].text for group in groups])
     for example, before, after in zip(examples, *texts, strict=True):

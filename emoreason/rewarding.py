@@ -160,7 +160,7 @@ def _call(address: str, kwargs: dict[str, Any], completions: list, columns: dict
         values = function(completions=completions, **columns, **kwargs)
     except UserError:
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001  a stranger's function may raise anything, and none of it may pass for a score
+    except (Exception, SystemExit) as error:  # a stranger's function may raise anything, and none of it may pass for a score
         raise RewardError(f"reward {address}: raised {type(error).__name__}: {error} ({_named(ids)}; first completion "
                           f"{str(completions[:1])[:200]})") from error
     if not isinstance(values, list | tuple) or len(values) != len(completions):

@@ -24,6 +24,8 @@ RESERVED = {
     "remove_unused_columns": "rewards need the record's columns, so it is always false",
     "model_init_kwargs": "give dtype and attn_implementation under `model`",
     "shuffle_dataset": "the order of the data is fixed by the recipe's seed and phases",
+    "use_cpu": "the CPU is used where there is no GPU",
+    "train_sampling_strategy": "the order of the data is fixed by the recipe's seed and phases",
     "resume_from_checkpoint": "the same command resumes by itself",
 }
 
@@ -55,7 +57,8 @@ def trainer_faults(kind: str, settings: dict[str, Any]) -> list[tuple[str, str]]
 
 
 def _type_problem(value: Any, annotation: str) -> str | None:
-    words = {word.strip("'\" ") for word in annotation.replace("Optional[", "None | ").replace("Union[", "").replace(",", "|").replace("]", "|").replace("[", "|").split("|")}
+    spelt_out = annotation.replace("Optional[", "None | ").replace("Union[", "")
+    words = {word.strip("'\" ") for word in re.split(r"[|,\[\]]", spelt_out)}
     known = {"float", "int", "bool", "str", "dict", "list", "None", ""}
     if words - known:
         return None

@@ -99,7 +99,8 @@ def test_a_recipe_of_another_command_names_the_right_one(tiny_dir: Path, emoreas
 @pytest.mark.parametrize("command", ["train", "evaluate"])
 def test_overrides_are_checked_before_anything_runs(tiny_dir: Path, emoreason, command: str) -> None:
     recipe = "recipes/tiny/evaluate.yaml" if command == "evaluate" else "recipes/tiny/stage3_dpo.yaml"
-    assert emoreason(command, recipe, "seed=x")[::2] == (2, "error: override 'seed=x': seed: Input should be a valid integer (given: 'x')\n")
+    code, _, err = emoreason(command, recipe, "seed=x")
+    assert (code, err) == (2, "error: override 'seed=x': seed: Input should be a valid integer (given: 'x')\n")
     code, _, err = emoreason(command, recipe, "model.path=runs/nowhere/checkpoint")
     assert code == 2 and err.startswith(f"error: {recipe}: model.path: runs/nowhere/checkpoint does not exist")
     assert not Path("runs").exists()
@@ -156,7 +157,11 @@ def test_every_command_is_in_the_list_above(emoreason) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["chekc", "recipes"], "No such command 'chekc'"), (["train"], "Missing argument"), (["report", "runs", "--markdwn"], "No such option")],
+    [
+        (["chekc", "recipes"], "No such command 'chekc'"),
+        (["train"], "Missing argument"),
+        (["report", "runs", "--markdwn"], "No such option"),
+    ],
 )
 def test_a_slip_on_the_command_line_ends_with_2(emoreason, arguments: list[str], message: str) -> None:
     code, _, err = emoreason(*arguments)

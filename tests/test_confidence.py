@@ -20,7 +20,11 @@ def test_agreement_is_the_share_of_the_samples(answers: list[str | None], expect
 
 
 VOTES = {"label": "joy", "label_space": "shaver_6_disgust_neutral", "distribution": {"joy": 6.0, "surprise": 3.0, "neutral": 1.0}}
-SENTIMENT = {"label_space": "shaver_6_disgust_neutral", "distribution": {"negative": 37, "neutral": 114, "positive": 289}, "distribution_space": "sentiment_3"}
+SENTIMENT = {
+    "label_space": "shaver_6_disgust_neutral",
+    "distribution": {"negative": 37, "neutral": 114, "positive": 289},
+    "distribution_space": "sentiment_3",
+}
 
 
 @pytest.mark.parametrize(

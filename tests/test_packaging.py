@@ -46,8 +46,8 @@ def test_every_folder_with_modules_is_a_package_that_is_listed() -> None:
 
 def test_a_file_that_is_no_module_would_need_to_be_listed() -> None:
     """Setuptools leaves them out of a wheel unless told."""
-    others = [path for folder in ("emoreason", "rewards") for path in (ROOT / folder).rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
-    assert others == [] or "package-data" in SETUPTOOLS
+    files = [path for folder in ("emoreason", "rewards") for path in (ROOT / folder).rglob("*") if path.is_file()]
+    assert all(path.suffix in (".py", ".pyc") for path in files) or "package-data" in SETUPTOOLS
 
 
 def test_a_checkout_that_is_installed_finds_its_rewards() -> None:
@@ -71,5 +71,6 @@ def test_the_wheel_works_by_itself(wheel: Path, tmp_path: Path) -> None:
         "print(reward.__file__, reward.answer_format_reward(['<answer>joy</answer>'], [Template(think='none')]))"
     )
     # Without site-packages, so that the checkout cannot help out.
-    done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
+    command, environment = [sys.executable, "-S", "-c", code], {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
     assert done.stdout.strip() == f"{tmp_path}/emoreason/rewards/answer_format.py [1.0]"

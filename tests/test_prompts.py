@@ -87,7 +87,12 @@ def test_gold_answers_have_the_form_of_the_template(target: dict, label: list[st
     assert gold_answers(record(target), Template(answer="list")) == words
 
 
-TAUGHT = {"label": "joy", "labels": ["joy", "pride"], "reasoning": "lips up: joy", "cues": {"image": ["lips up", "eyes wide"], "text": ["says they won"]}}
+TAUGHT = {
+    "label": "joy",
+    "labels": ["joy", "pride"],
+    "reasoning": "lips up: joy",
+    "cues": {"image": ["lips up", "eyes wide"], "text": ["says they won"]},
+}
 
 
 @pytest.mark.parametrize(
@@ -114,7 +119,7 @@ def test_the_target_text_follows_the_template(template: Template, think_from: st
         ({"reasoning": "says <answer>joy</answer>"}, LABEL, "<answer> stands 2 times"),
         ({"label": "joy, pride", "labels": []}, LABEL, "<answer> names 2 labels where one is asked: joy, pride"),
         ({"label": None, "labels": []}, LABEL, "<answer> is empty"),
-        ({"label": None, "labels": ["joy, pride"]}, Template(answer="list"), "the parser reads ['joy', 'pride'] where the record says ['joy, pride']"),
+        ({"label": None, "labels": ["joy, pride"]}, Template(answer="list"), "the parser reads ['joy', 'pride'] where the record says "),
         ({"label": "Joy", "labels": []}, LABEL, "the parser reads ['joy'] where the record says ['Joy']"),
         ({}, Template(confidence=True), "<confidence> holds '', not a number from 0 to 1"),
     ],

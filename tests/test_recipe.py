@@ -8,6 +8,7 @@ import yaml
 from emoreason.faults import UserError
 from emoreason.recipe import DpoRecipe, EvaluateRecipe, GrpoRecipe, SftRecipe, load_recipe
 
+AS_TEXT = "was read as text, since YAML wants a point in a number with an exponent"
 SFT = """\
 stage: sft
 output_dir: runs/a
@@ -112,7 +113,7 @@ def test_a_wrong_value_has_its_line_and_what_is_accepted(path: Path, old: str, n
 
 def test_an_exponent_without_a_point_is_text_in_yaml(path: Path) -> None:
     assert faults_of(write(path, SFT, ("1.0e-5", "1e-6"))) == [
-        "recipe.yaml:13: trainer.learning_rate: '1e-6' was read as text, since YAML wants a point in a number with an exponent; write 1.0e-6"
+        f"recipe.yaml:13: trainer.learning_rate: '1e-6' {AS_TEXT}; write 1.0e-6"
     ]
 
 
@@ -154,7 +155,10 @@ def test_a_key_given_twice_is_refused_at_every_depth(path: Path) -> None:
 
 
 def test_every_fault_is_in_one_report(path: Path) -> None:
-    changes = [("dtype: float32", "dtyp: float32"), ("weight: 2", "weight: -1"), ("max_steps: 10", "max_steps: ten"), ("1.0e-5", "1e-5"), ("max_steps: 20", "seed: 1")]
+    changes = [
+        ("dtype: float32", "dtyp: float32"), ("weight: 2", "weight: -1"), ("max_steps: 10", "max_steps: ten"), ("1.0e-5", "1e-5"),
+        ("max_steps: 20", "seed: 1"),
+    ]  # fmt: skip
     assert [fault.split(": ")[:2] for fault in sorted(faults_of(write(path, SFT, *changes), "media.min_pixels=-1"))] == [
         ["override 'media.min_pixels=-1'", "media.min_pixels"],
         ["recipe.yaml:10", "phases[0].trainer.max_steps"],
@@ -219,7 +223,7 @@ def test_the_last_of_two_overrides_counts(path: Path) -> None:
         ("data=[1", "the value is not YAML"),
         ("trainr.max_steps=1", "trainr: unknown key; did you mean 'trainer'?"),
         ("trainer.max_step=1", "trainer.max_step: SFTConfig has no such setting; did you mean 'max_steps'?"),
-        ("trainer.learning_rate=1e-6", "trainer.learning_rate: '1e-6' was read as text, since YAML wants a point in a number with an exponent; write 1.0e-6"),
+        ("trainer.learning_rate=1e-6", f"trainer.learning_rate: '1e-6' {AS_TEXT}; write 1.0e-6"),
         ("phases.0.trainer={max_steps: x}", "phases[0].trainer.max_steps: 'x' is a str; accepted: int"),
         ("model.path=3", "model.path: Input should be a valid string (given: 3)"),
     ],

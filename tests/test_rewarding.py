@@ -148,7 +148,7 @@ def test_a_file_runs_once_and_not_for_each_call(path: Path) -> None:
     ("address", "message"),
     [
         ("absent.py:a_reward", "no such file (relative paths start at "),
-        ("emoreason.rewards.answer_formt:a_reward", "No module named 'emoreason.rewards.answer_formt'; run `pip install -e .` once in the checkout"),
+        ("emoreason.rewards.absent:a_reward", "No module named 'emoreason.rewards.absent'; run `pip install -e .` once in the checkout"),
         ("no_such_package.rewards:a_reward", "No module named 'no_such_package'"),
         (
             "emoreason.rewards.answer_format:answer_fromat_reward",
@@ -258,7 +258,14 @@ def test_a_failure_names_the_reward_and_the_records(path: Path, timeout_s: float
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [("nan", "nan"), ("inf", "inf"), ("huge", "1" + "0" * 59), ("list", "[1.0]"), ("function", "<built-in function len>"), ("0.5", "'0.5'")],
+    [
+        ("nan", "nan"),
+        ("inf", "inf"),
+        ("huge", "1" + "0" * 59),
+        ("list", "[1.0]"),
+        ("function", "<built-in function len>"),
+        ("0.5", "'0.5'"),
+    ],
 )
 def test_a_value_that_is_no_finite_number_is_no_score(path: Path, timeout_s: float | None, value: str, shown: str) -> None:
     reward = RewardFunc(f"{path}:second_reward", kwargs={"value": value}, timeout_s=timeout_s)

@@ -22,8 +22,7 @@ class Leaf(Strict):
 
 class Tree(Strict):
     leaf: Leaf | None = None
-    leaves: list[Leaf] = []
-    by_name: dict[str, Leaf] = {}
+    leaves: list[Leaf] = Field(default_factory=list)
     count: int = Field(default=1, gt=0)
     needed: str
 
@@ -82,7 +81,7 @@ def test_what_was_given_is_cut_to_a_readable_length() -> None:
 
 @pytest.mark.parametrize(
     ("location", "text"),
-    [((), ""), (("seed",), "seed"), (("phases", 0, "template"), "phases[0].template"), (("a", 1, 2, "b", "c"), "a[1][2].b.c"), ((0,), "[0]")],
+    [((), ""), (("seed",), "seed"), (("phases", 0, "template"), "phases[0].template"), (("a", 1, 2, "b"), "a[1][2].b"), ((0,), "[0]")],
 )
 def test_dotted(location: tuple, text: str) -> None:
     assert dotted(location) == text

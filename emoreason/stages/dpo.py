@@ -6,33 +6,27 @@ The parent model answers each record several times, the rewards score the answer
 and rejected (Rafailov et al. 2023, arXiv 2305.18290; the loss is TRL's). Scores and pairs are kept in completions.jsonl.
 """
 
-import json
-
-from trl import DPOTrainer
+from trl import DPOConfig, DPOTrainer
 
 from emoreason.evaluate import sample
 from emoreason.faults import UserError
-from emoreason.files import write_jsonl
-from emoreason.models import lora_config
+from emoreason.models import load_for_sampling, lora_config
 from emoreason.preferences import make_pairs
 from emoreason.recipe import DpoRecipe
 from emoreason.rewarding import RewardFunc, total_reward
 from emoreason.run_dir import RunDir
 from emoreason.trainers.callbacks import MarkComplete, MetricsLog
-from emoreason.trainers.session import open_model, train_and_save, trainer_config
+from emoreason.trainers.session import begin_run, finish_run, open_model, sampled_once, train_and_save, trainer_config
 from emoreason.training_data import Example, Rows, check_lengths, completion_message, lazy_dataset, read_sources
 
 
 def run(recipe: DpoRecipe) -> RunDir:
     """Sample and score, make the pairs, train; what is done already is not done again."""
-    run_dir = RunDir(recipe.output_dir)
-    if not run_dir.begin(recipe.model_dump(), sorted({source.path for source in recipe.data}), recipe.model.path):
+    run_dir, is_open = begin_run(recipe, sorted({source.path for source in recipe.data}))
+    if not is_open:
         return run_dir
-    model, processor = open_model(recipe, recipe.model.freeze)
     examples = {example.record.id: example for source in read_sources(recipe.data) for example in source}
-    if not run_dir.completions_path.exists():
-        write_jsonl(run_dir.completions_path, score_completions(recipe, model, processor, list(examples.values())))
-    scored = [json.loads(line) for line in run_dir.completions_path.read_text().splitlines()]
+    scored = sampled_once(run_dir, list(examples.values()), lambda share: score_completions(recipe, share))
     pairs = [
         (examples[row["id"]], row["completions"][pair.chosen], row["completions"][pair.rejected])
         for row in scored
@@ -42,15 +36,18 @@ def run(recipe: DpoRecipe) -> RunDir:
         raise UserError(f"{run_dir.completions_path}: no two completions of a record differ by pairs.min_margin {recipe.pairs.min_margin}; "
                         "lower it, raise sampling.temperature or num_completions, or give harder records")
     if not run_dir.checkpoint_path.exists():
-        train_and_save(make_trainer(recipe, model, processor, pairs, run_dir), processor, run_dir.checkpoint_path)
-    run_dir.finish(num_records=len(scored), num_pairs=len(pairs), num_records_with_pairs=len({pair[0].record.id for pair in pairs}))
+        config = trainer_config("dpo", recipe, run_dir.trainer_path)
+        model, processor = open_model(recipe, recipe.model.freeze)
+        train_and_save(make_trainer(recipe, config, model, processor, pairs, run_dir), processor, run_dir.checkpoint_path)
+    finish_run(run_dir, num_records=len(scored), num_pairs=len(pairs), num_records_with_pairs=len({pair[0].record.id for pair in pairs}))
     return run_dir
 
 
-def score_completions(recipe: DpoRecipe, model, processor, examples: list[Example]) -> list[dict]:
+def score_completions(recipe: DpoRecipe, examples: list[Example]) -> list[dict]:
     """For each record its sampled completions, each reward's values and their weighted totals."""
     rewards = [RewardFunc(**spec.model_dump(exclude={"func"}), address=spec.func) for spec in recipe.rewards]
     rows = Rows(recipe, recipe.template.build())
+    model, processor = load_for_sampling(recipe.model, recipe.media)
     groups = sample(model, processor, recipe, rows.template, examples, recipe.sampling, "sampling for preference pairs")
     scored = []
     for example, group in zip(examples, groups, strict=True):
@@ -61,9 +58,8 @@ def score_completions(recipe: DpoRecipe, model, processor, examples: list[Exampl
     return scored
 
 
-def make_trainer(recipe: DpoRecipe, model, processor, pairs: list[tuple[Example, str, str]], run_dir: RunDir) -> DPOTrainer:
+def make_trainer(recipe: DpoRecipe, config: DPOConfig, model, processor, pairs: list[tuple[Example, str, str]], run_dir: RunDir) -> DPOTrainer:
     """TRL's trainer over the pairs, in the order of the records; TRL shuffles them with the recipe's seed."""
-    config = trainer_config("dpo", recipe, run_dir.trainer_path)
     rows = Rows(recipe, recipe.template.build(), recipe.augment)
 
     def row(index: int) -> dict:

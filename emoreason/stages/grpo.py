@@ -6,34 +6,38 @@ The algorithm is TRL's (Shao et al. 2024, arXiv 2402.03300, with TRL's default l
 and how it may fail is `emoreason.rewarding`'s. Every scored completion is kept in completions.jsonl.
 """
 
+from trl import GRPOConfig
+
 from emoreason.curriculum import mix
 from emoreason.models import lora_config
 from emoreason.recipe import GrpoRecipe
 from emoreason.rewarding import RewardFunc
 from emoreason.run_dir import RunDir
 from emoreason.trainers.callbacks import MarkComplete, MetricsLog
-from emoreason.trainers.grpo import LoggedGRPOTrainer, drop_completions_after
-from emoreason.trainers.session import open_model, train_and_save, trainer_config
+from emoreason.trainers.grpo import LoggedGRPOTrainer, drop_repeated_completions
+from emoreason.trainers.session import begin_run, finish_run, open_model, train_and_save, trainer_config
 from emoreason.training_data import Example, Rows, check_lengths, lazy_dataset, read_sources
 
 
 def run(recipe: GrpoRecipe) -> RunDir:
     """Train, or go on training, and publish the checkpoint (an adapter where the recipe has `model.lora`)."""
-    run_dir = RunDir(recipe.output_dir)
-    if not run_dir.begin(recipe.model_dump(), sorted({source.path for source in recipe.data}), recipe.model.path):
+    run_dir, is_open = begin_run(recipe, sorted({source.path for source in recipe.data}))
+    if not is_open:
         return run_dir
     if not run_dir.checkpoint_path.exists():
+        config = trainer_config("grpo", recipe, run_dir.trainer_path, {"reward_weights": [spec.weight for spec in recipe.rewards]})
         model, processor = open_model(recipe, recipe.model.freeze)
-        trainer = make_trainer(recipe, model, processor, run_dir)
-        drop_completions_after(run_dir)
+        trainer = make_trainer(recipe, config, model, processor, run_dir)
+        if trainer.is_world_process_zero():
+            drop_repeated_completions(run_dir)
+        trainer.accelerator.wait_for_everyone()
         train_and_save(trainer, processor, run_dir.checkpoint_path)
-    run_dir.finish()
+    finish_run(run_dir)
     return run_dir
 
 
-def make_trainer(recipe: GrpoRecipe, model, processor, run_dir: RunDir) -> LoggedGRPOTrainer:
+def make_trainer(recipe: GrpoRecipe, config: GRPOConfig, model, processor, run_dir: RunDir) -> LoggedGRPOTrainer:
     """TRL's trainer over one epoch's mix of the records; it shuffles them with the recipe's seed."""
-    config = trainer_config("grpo", recipe, run_dir.trainer_path, {"reward_weights": [spec.weight for spec in recipe.rewards]})
     rows = Rows(recipe, recipe.template.build(), recipe.augment)
     sources = read_sources(recipe.data)
     order = mix([len(source) for source in sources], [source.weight for source in recipe.data], None, recipe.seed)
@@ -43,7 +47,7 @@ def make_trainer(recipe: GrpoRecipe, model, processor, run_dir: RunDir) -> Logge
 
     positions = model.config.get_text_config().max_position_embeddings
     limit = positions - config.max_completion_length
-    check_lengths(processor, (row(example, 0) for source in sources for example in source), limit, "the model's positions less max_completion_length,")
+    check_lengths(processor, (row(example, 0) for source in sources for example in source), limit, "the model's positions less completions,")
     dataset = lazy_dataset(len(order), lambda index: row(sources[order[index][0]][order[index][1]], index))
     rewards = [RewardFunc(**spec.model_dump(exclude={"func"}), address=spec.func) for spec in recipe.rewards]
     return LoggedGRPOTrainer(

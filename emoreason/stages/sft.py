@@ -8,9 +8,10 @@ fixed before it starts. The loss is TRL's, on the completion alone.
 
 from pathlib import Path
 
+from accelerate import PartialState
 from peft import get_peft_model
 from rich.progress import Progress
-from trl import SFTTrainer
+from trl import SFTConfig, SFTTrainer
 
 from emoreason.completions import Template
 from emoreason.curriculum import mix
@@ -20,40 +21,41 @@ from emoreason.prompts import instruction_for, target_text
 from emoreason.recipe import Phase, SftRecipe
 from emoreason.run_dir import RunDir
 from emoreason.trainers.callbacks import MarkComplete, MetricsLog
-from emoreason.trainers.session import num_rows, open_model, train_and_save, trainer_config
+from emoreason.trainers.session import begin_run, finish_run, num_rows, open_model, train_and_save, trainer_config
 from emoreason.training_data import Example, Rows, check_lengths, completion_message, lazy_dataset, read_sources
 
 
 def run(recipe: SftRecipe) -> RunDir:
     """Train every phase that is not done yet; the checkpoint of the last one is the run's."""
-    run_dir = RunDir(recipe.output_dir)
     sources = recipe.data + [source for phase in recipe.phases for source in phase.data or []]
-    if not run_dir.begin(recipe.model_dump(), sorted({source.path for source in sources}), recipe.model.path):
+    run_dir, is_open = begin_run(recipe, sorted({source.path for source in sources}))
+    if not is_open:
         return run_dir
-    if recipe.model.from_scratch and not Path(recipe.model.path).exists():
-        build(recipe)
-    destinations = [run_dir.trainer_path / f"{number}_{phase.name}" / "model" for number, phase in enumerate(recipe.phases, start=1)]
-    destinations[-1] = run_dir.checkpoint_path
+    with PartialState().main_process_first():
+        if recipe.model.from_scratch and not Path(recipe.model.path).exists():
+            build(recipe)
+    folders = [run_dir.trainer_path / f"{number}_{phase.name}" for number, phase in enumerate(recipe.phases, start=1)]
+    configs = [trainer_config("sft", recipe, folder / "steps", phase.trainer) for folder, phase in zip(folders, recipe.phases, strict=True)]
+    destinations = [*(folder / "model" for folder in folders[:-1]), run_dir.checkpoint_path]
     done = [destination for destination in destinations if destination.exists()]
     start = recipe.model_copy(update={"model": recipe.model.model_copy(update={"path": str(done[-1]) if done else recipe.model.path})})
     model, processor = open_model(start, recipe.model.freeze)
     if recipe.model.lora:
         model = get_peft_model(model, lora_config(recipe.model.lora, model))
-    for number, (phase, destination) in enumerate(zip(recipe.phases, destinations, strict=True), start=1):
+    for phase, config, destination in zip(recipe.phases, configs, destinations, strict=True):
         if destination.exists():
             continue
         if not recipe.model.lora:
             freeze(model, recipe.model.freeze if phase.freeze is None else phase.freeze)
-        trainer = make_trainer(recipe, phase, model, processor, run_dir.trainer_path / f"{number}_{phase.name}" / "steps", run_dir)
+        trainer = make_trainer(recipe, phase, config, model, processor, run_dir)
         train_and_save(trainer, processor, destination)
         model = trainer.model
-    run_dir.finish()
+    finish_run(run_dir)
     return run_dir
 
 
-def make_trainer(recipe: SftRecipe, phase: Phase, model, processor, output_dir: Path, run_dir: RunDir) -> SFTTrainer:
+def make_trainer(recipe: SftRecipe, phase: Phase, config: SFTConfig, model, processor, run_dir: RunDir) -> SFTTrainer:
     """TRL's trainer over one phase's rows, in their order."""
-    config = trainer_config("sft", recipe, output_dir, phase.trainer)
     template = (phase.template or recipe.template).build()
     rows = Rows(recipe, template, recipe.augment)
     sources = read_sources(phase.data or recipe.data)

@@ -28,7 +28,7 @@ class LoggedGRPOTrainer(GRPOTrainer):
         return scores
 
 
-def drop_completions_after(run_dir: RunDir) -> None:
+def drop_repeated_completions(run_dir: RunDir) -> None:
     """Drop the completions of steps that the run will do again: those after the checkpoint that it resumes from."""
     if not run_dir.completions_path.exists():
         return

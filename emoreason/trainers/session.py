@@ -1,19 +1,62 @@
-"""From a recipe to a TRL trainer's arguments, and from a trainer to a checkpoint that is whole."""
+"""What every stage does in the same way, on one process or many: begin, sample, configure, open, train, save, finish."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from transformers import PreTrainedModel, ProcessorMixin, Trainer
 from trl import DPOConfig, GRPOConfig, SFTConfig
 
 from emoreason.faults import UserError
+from emoreason.files import write_jsonl
 from emoreason.models import freeze, load_model, load_processor
 from emoreason.recipe import Part, TrainingRecipe
-from emoreason.run_dir import publish
+from emoreason.run_dir import RunDir, publish
 from emoreason.trainers.callbacks import newest_complete
 
 CONFIGS = {"sft": SFTConfig, "grpo": GRPOConfig, "dpo": DPOConfig}
+
+
+def begin_run(recipe: TrainingRecipe, data_paths: list[str]) -> tuple[RunDir, bool]:
+    """The run's folder, and whether anything is left to do. The main process writes run.json, the others find it."""
+    run_dir = RunDir(recipe.output_dir)
+    with PartialState().main_process_first():
+        is_open = run_dir.begin(recipe.model_dump(), data_paths, recipe.model.path)
+    return run_dir, is_open
+
+
+def finish_run(run_dir: RunDir, **results: Any) -> None:
+    """Mark the run as ended once every process is here."""
+    state = PartialState()
+    state.wait_for_everyone()
+    if state.is_main_process:
+        run_dir.finish(**results)
+    state.wait_for_everyone()
+
+
+def sampled_once(run_dir: RunDir, items: list, make_rows: Callable[[list], list[dict]]) -> list[dict]:
+    """`make_rows(items)` from the run's completions.jsonl, made first where it is missing: each process does its share."""
+    state = PartialState()
+    is_made = run_dir.completions_path.exists()
+    state.wait_for_everyone()
+    if not is_made:
+        parts = [run_dir.path / f".completions_{index}.jsonl" for index in range(state.num_processes)]
+        write_jsonl(parts[state.process_index], make_rows(items[state.process_index :: state.num_processes]))
+        state.wait_for_everyone()
+        if state.is_main_process:
+            shares = [_read(part) for part in parts]
+            write_jsonl(run_dir.completions_path, [shares[place % len(parts)][place // len(parts)] for place in range(len(items))])
+            for part in parts:
+                part.unlink()
+        state.wait_for_everyone()
+    return _read(run_dir.completions_path)
+
+
+def _read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def trainer_config(kind: str, recipe: TrainingRecipe, output_dir: Path, overrides: dict[str, Any] | None = None):
@@ -43,7 +86,10 @@ def num_rows(config: SFTConfig) -> int | None:
 
 
 def open_model(recipe: TrainingRecipe, frozen: list[Part]) -> tuple[PreTrainedModel, ProcessorMixin]:
-    """The model with these parts frozen, and the processor with the recipe's media settings."""
+    """The model with these parts frozen, and the processor with the recipe's media settings.
+
+    Make the trainer's config first: with ZeRO-3 it is what makes the loading sharded.
+    """
     processor = load_processor(recipe.model.path, recipe.media, recipe.model.trust_remote_code)
     model = load_model(recipe.model)
     freeze(model, frozen)

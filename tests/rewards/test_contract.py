@@ -124,7 +124,7 @@ def test_signature_has_columns_first_and_settings_by_keyword(reward):
 def test_one_finite_value_or_none_a_completion(reward, rows):
     values = scores(reward, rows)
     assert isinstance(values, list) and len(values) == len(rows)
-    assert all(value is None or isinstance(value, int | float) and math.isfinite(value) for value in values)
+    assert all(value is None or (isinstance(value, int | float) and math.isfinite(value)) for value in values)
     assert len(set(values)) > 1, "the reward tells none of these completions from another"
     assert scores(reward, []) == []
 
