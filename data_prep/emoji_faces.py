@@ -10,8 +10,9 @@
 `emoji_faces.csv` beside this file is the annotation, a row an emoji; `emoji_cues.csv` gives the action units that define
 a cue; `emoji_drawings.csv` names drawings that stand under another name or that contradict the row and are left out;
 `emoji_texts.csv` holds the short texts that are paired with faces. Splits: `train` (five styles), `calibration`
-(two more styles, for confidence targets and RL: stage 1 has not seen them), `heldout_style` (the last style) and
-`heldout_emoji` (a fifth of the emoji of each class, in the five styles; they appear in no other split).
+(two more styles, and a tenth of the emoji of each class in all seven, for confidence targets and RL: stage 1 has seen
+neither), `heldout_style` (the last style) and `heldout_emoji` (a fifth of the emoji of each class, in the five styles;
+they appear in no other split).
 """
 
 import argparse
@@ -45,7 +46,7 @@ STYLES = {  # style: (split, licence, who drew it)
     "twemoji": ("heldout_style", "CC-BY-4.0", "Twemoji, Twitter, Inc. and other contributors"),
 }
 PICTURE_PIXELS = 112
-HELDOUT_EMOJI_SHARE = 0.2
+HELDOUT_EMOJI_SHARE, CALIBRATION_EMOJI_SHARE = 0.2, 0.1
 
 
 def read_table(name: str) -> list[dict[str, str]]:
@@ -54,13 +55,15 @@ def read_table(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def heldout_emoji(rows: list[dict[str, str]]) -> set[str]:
-    """Hex codes of a fifth of the emoji of each class, at least one, the same on every machine."""
-    chosen = set()
+def split_emoji(rows: list[dict[str, str]]) -> tuple[set[str], set[str]]:
+    """Hex codes of the emoji that are held out, at least one a class, and of those for calibration; the same on every machine."""
+    heldout, calibration = set(), set()
     for label in LABEL_SPACES[LABEL_SPACE]:
         codes = sorted((row["hexcode"] for row in rows if row["label"] == label), key=lambda code: hashlib.sha256(code.encode()).hexdigest())
-        chosen.update(codes[: max(1, round(HELDOUT_EMOJI_SHARE * len(codes)))])
-    return chosen
+        size = max(1, round(HELDOUT_EMOJI_SHARE * len(codes)))
+        heldout.update(codes[:size])
+        calibration.update(codes[size : size + round(CALIBRATION_EMOJI_SHARE * len(codes))])
+    return heldout, calibration
 
 
 def icon_name(style: str, hexcode: str, name: str, characters: dict[str, str], icons: dict) -> str | None:
@@ -127,7 +130,7 @@ def face_records(source: Path, out: Path) -> tuple[list[Record], Counter]:
     rows = read_table("emoji_faces.csv")
     units = {(row["region"], row["cue"]): row["action_units"].split(";") if row["action_units"] else [] for row in read_table("emoji_cues.csv")}
     drawings = {(row["style"], row["hexcode"]): row for row in read_table("emoji_drawings.csv")}
-    counts, heldout = sentiment_counts(source), heldout_emoji(rows)
+    counts, (heldout, calibration) = sentiment_counts(source), split_emoji(rows)
     records, left_out = [], Counter()
     for style, (style_split, licence, author) in STYLES.items():
         package = source / "node_modules/@iconify-json" / style
@@ -154,6 +157,8 @@ def face_records(source: Path, out: Path) -> tuple[list[Record], Counter]:
             width, height = (icon.get(side, icons.get(side, 16)) for side in ("width", "height"))
             render(icon["body"], width, height).quantize(128).save(out / picture, optimize=True)
             split = "heldout_emoji" if row["hexcode"] in heldout else style_split
+            if row["hexcode"] in calibration and style_split == "train":
+                split = "calibration"
             target = to_target(row, units, counts.get(row["emoji"]) or counts.get(row["emoji"].rstrip("\ufe0f\ufe0e")))
             records.append(Record(
                 id=f"{style}/{row['hexcode'].lower()}", dataset="emoji_faces", split=split, group=row["hexcode"],

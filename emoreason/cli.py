@@ -70,14 +70,22 @@ def run(
     Example: emoreason run recipes/tiny --runs-dir runs/tiny_seed1 seed=1
     """
     _quiet()
-    # With another folder to write to, the parents stand elsewhere too: what the recipes' own folder holds says nothing.
-    faults = [fault for path in sorted(recipes_dir.glob("*.yaml")) for fault in _faults(path, overrides, with_parent=runs_dir is None)]
+    from emoreason.preflight import check_recipe
+    from emoreason.recipe import load_folder, moved
+
+    recipes, faults = load_folder(recipes_dir, overrides)
+    if runs_dir is not None:
+        roots = {Path(recipe.output_dir).parent for recipe in recipes.values()}
+        if len(roots) > 1:
+            raise UserError(f"{recipes_dir}: --runs-dir needs output_dirs side by side, these are in {', '.join(map(str, sorted(roots)))}")
+        recipes = {path: moved(recipe, *roots, runs_dir) for path, recipe in recipes.items()}
+    faults += [fault for path, recipe in recipes.items() for fault in check_recipe(path, recipe, list(recipes.values()))]
     if faults:
         raise UserError(faults)
-    from emoreason.pipeline import load_line, run_line
+    from emoreason.pipeline import make_line, run_line
     from emoreason.report import metrics_table
 
-    training, evaluation = load_line(recipes_dir, runs_dir, overrides or [])
+    training, evaluation = make_line(recipes_dir, list(recipes.values()))
     runs, released = run_line(training, evaluation, lambda line: out.rule(line))
     print(metrics_table([run_dir.path for run_dir in runs]))
     if released:
@@ -155,13 +163,13 @@ def predict(
     out.print(table)
 
 
-def _faults(path: Path, overrides: list[str] | None = None, with_parent: bool = True) -> list[str]:
+def _faults(path: Path) -> list[str]:
     """Every fault of a recipe, in its own file and in what it names."""
     from emoreason.preflight import check_recipe
     from emoreason.recipe import load_recipe
 
     try:
-        return check_recipe(path, load_recipe(path, overrides), with_parent)
+        return check_recipe(path, load_recipe(path))
     except UserError as error:
         return error.faults
 

@@ -61,6 +61,11 @@ def render(template: Template, think: str, answers: list[str], confidence: float
     return "".join(f"<{tag}>{parts[tag]}</{tag}>" for tag in template.tags)
 
 
+def with_confidence(text: str, confidence: float) -> str:
+    """A completion that states no confidence, followed by one, as `render` would write it."""
+    return f"{text}<confidence>{confidence:.2f}</confidence>"
+
+
 def parse_completion(text: str, template: Template) -> Completion:
     """What `text` says in `template`; never raises, whatever the text.
 

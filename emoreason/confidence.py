@@ -4,12 +4,23 @@ from emoreason.emotions import LABEL_SPACES, POLARITY
 from emoreason.records import Target
 
 
-def agreement(answers: list[str | None], label: str) -> float:
-    """Share of the sampled answers that are `label`, in [0, 1]; an unreadable answer agrees with nothing.
+def agreement(answers: list[str | None]) -> list[float]:
+    """For each sampled answer the share of all samples that give it, in [0, 1] (self-consistency, Wang et al. 2023).
 
-    For an annotated label this estimates the probability that the model is right, which is what the Brier score wants.
+    An unreadable answer (None) agrees with nothing, not even with another unreadable one.
     """
-    return sum(answer == label for answer in answers) / len(answers)
+    return [answers.count(answer) / len(answers) if answer is not None else 0.0 for answer in answers]
+
+
+def chance_of_being_right(agreements: list[float], right: list[bool]) -> list[float]:
+    """For each answer the share of right answers at its agreement, in [0, 1], never falling as agreement rises.
+
+    Isotonic regression (Zadrozny and Elkan 2002): a model agrees with itself more often than it is right, and how much
+    more only the annotations can tell.
+    """
+    from sklearn.isotonic import IsotonicRegression  # takes a second, and most users of this module do not fit anything
+
+    return IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit_transform(agreements, [float(one) for one in right]).tolist()
 
 
 def human_share(target: Target, label: str) -> float | None:
@@ -28,11 +39,11 @@ def human_share(target: Target, label: str) -> float | None:
 
 
 def confidence_target(
-    agreed: float, human: float | None, human_weight: float, min_confidence: float, max_confidence: float, step: float
+    chance: float, human: float | None, human_weight: float, min_confidence: float, max_confidence: float, step: float
 ) -> float:
-    """`(1 - w) agreement + w human`, or agreement alone where annotators are silent; rounded to `step`, then clipped.
+    """`(1 - w) chance + w human`, or the chance alone where annotators are silent; rounded to `step`, then clipped.
 
     The clip keeps a target off 0 and 1, which no finite sample can prove.
     """
-    mixed = agreed if human is None else (1 - human_weight) * agreed + human_weight * human
+    mixed = chance if human is None else (1 - human_weight) * chance + human_weight * human
     return round(min(max(round(mixed / step) * step, min_confidence), max_confidence), 4)

@@ -14,9 +14,11 @@ from transformers import PreTrainedModel, ProcessorMixin
 from emoreason.completions import Template, parse_completion
 from emoreason.emotions import LABEL_SPACES
 from emoreason.files import read_json, write_json, write_jsonl
-from emoreason.metrics import Scored, evaluate_rows
+from emoreason.metrics import Scored, evaluate_rows, mean_with_interval
 from emoreason.models import load_for_sampling
 from emoreason.recipe import DataSource, EvaluateRecipe, Recipe, Sampling
+from emoreason.records import columns
+from emoreason.rewarding import RewardFunc, total_reward
 from emoreason.rollouts import Rollout
 from emoreason.rollouts.transformers_engine import generate
 from emoreason.run_dir import RunDir
@@ -30,16 +32,15 @@ def run(recipe: EvaluateRecipe) -> dict[str, dict[str, Any]]:
     results, opened = {}, None
     for name, path in recipe.tests.items():
         report_path = folder / f"{name}.json"
-        settings = {"checkpoint": recipe.model.path, "template": template.tags, "answer": template.answer, "decoding": recipe.decoding.model_dump(),
-                    "records": path}  # fmt: skip
-        settings["template"] = list(settings["template"])
+        settings = {"checkpoint": recipe.model.path, "template": list(template.tags), "answer": template.answer, "decoding": recipe.decoding.model_dump(),
+                    "records": path, "rewards": [spec.model_dump() for spec in recipe.rewards]}  # fmt: skip
         if report_path.exists() and (known := read_json(report_path)).get("settings") == settings:
             results[name] = known
             continue
         opened = opened or load_for_sampling(recipe.model, recipe.media)
         examples = read_sources([DataSource(path=path)])[0]
         rollouts = [group[0] for group in sample(*opened, recipe, template, examples, recipe.decoding, f"evaluating {name}")]
-        report = score(examples, rollouts, template, recipe.label_space, recipe.num_bootstrap)
+        report = score(recipe, examples, rollouts, template)
         rows = [_row(example, rollout, template) for example, rollout in zip(examples, rollouts, strict=True)]
         write_jsonl(folder / f"{name}.jsonl", rows)
         results[name] = {**report, "settings": settings}
@@ -67,13 +68,19 @@ def sample(
         return generate(model, processor, conversations, sampling, recipe.seed, lambda done, total: bar.update(task, completed=done))
 
 
-def score(examples: list[Example], rollouts: list[Rollout], template: Template, label_space: str, num_bootstrap: int) -> dict[str, Any]:
-    """The metrics of one completion an example."""
+def score(recipe: EvaluateRecipe, examples: list[Example], rollouts: list[Rollout], template: Template) -> dict[str, Any]:
+    """The metrics of one completion an example, and its mean total reward where the recipe has rewards."""
     scored = [
         Scored(example.record.target.label, example.record.target.labels, parse_completion(rollout.text, template))
         for example, rollout in zip(examples, rollouts, strict=True)
     ]
-    return evaluate_rows(scored, LABEL_SPACES.get(label_space, ()), num_bootstrap=num_bootstrap)
+    report = evaluate_rows(scored, LABEL_SPACES.get(recipe.label_space, ()), num_bootstrap=recipe.num_bootstrap)
+    if recipe.rewards:
+        rows = [{**columns(example.record), "template": template} for example in examples]
+        rewards = [RewardFunc.from_spec(spec) for spec in recipe.rewards]
+        totals, _ = total_reward(rewards, [rollout.text for rollout in rollouts], {key: [row[key] for row in rows] for key in rows[0]})
+        report["metrics"]["reward"] = mean_with_interval(totals, num_bootstrap=recipe.num_bootstrap)
+    return report
 
 
 def _row(example: Example, rollout: Rollout, template: Template) -> dict[str, Any]:

@@ -35,6 +35,13 @@ class _Metric:
     """Weights of the used rows, a line a resample -> the metric in each resample, NaN where it is undefined."""
 
 
+def mean_with_interval(values: Sequence[float], *, num_bootstrap: int = 1000, seed: int = 0) -> dict:
+    """`{"value", "low", "high", "n"}` of a mean over rows, with a 95 % bootstrap interval, as in `evaluate_rows`."""
+    metric = _metric(np.arange(len(values)), _mean, values=np.array(values, float))
+    low, high = _bootstrap_intervals({"mean": metric}, len(values), num_bootstrap, seed)["mean"]
+    return {"value": metric.value, "low": low, "high": high, "n": len(values)}
+
+
 def evaluate_rows(rows: Sequence[Scored], label_space_classes: tuple[str, ...], *, num_bootstrap: int = 1000, seed: int = 0) -> dict:
     """`{"metrics": {name: {"value", "low", "high", "n"}}, "n": rows, "unparsed": rows without a usable answer}`.
 

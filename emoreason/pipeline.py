@@ -10,46 +10,24 @@ from pathlib import Path
 
 from emoreason import evaluate
 from emoreason.faults import UserError
-from emoreason.recipe import AnyRecipe, EvaluateRecipe, load_recipe
+from emoreason.recipe import AnyRecipe, EvaluateRecipe
 from emoreason.release import release
 from emoreason.run_dir import RunDir
 
 
-def load_line(recipes_dir: Path, runs_dir: Path | None, overrides: list[str]) -> tuple[list[AnyRecipe], EvaluateRecipe | None]:
-    """(training recipes, parents first; the evaluation recipe), their outputs moved under `runs_dir` where it is given.
+def make_line(recipes_dir: Path, recipes: list[AnyRecipe]) -> tuple[list[AnyRecipe], EvaluateRecipe | None]:
+    """(training recipes, parents first; the evaluation recipe).
 
     Raises:
-        UserError: no recipes in the folder, or faults in any of them, all in one report.
+        UserError: recipes that make no line: none that trains, two evaluations, two releases, a circle of parents.
     """
-    paths = sorted(recipes_dir.glob("*.yaml"))
-    if not paths:
-        raise UserError(f"{recipes_dir}: no recipes (*.yaml) here (relative paths start at {Path.cwd()})")
-    recipes, faults = {}, []
-    for path in paths:
-        try:
-            recipes[path.stem] = load_recipe(path, overrides)
-        except UserError as error:
-            faults += error.faults
-    if faults:
-        raise UserError(faults)
-    if runs_dir is not None:
-        moves = {Path(recipe.output_dir).parent: runs_dir for recipe in recipes.values()}
-        recipes = {name: _moved(recipe, moves) for name, recipe in recipes.items()}
-    training = [recipe for recipe in recipes.values() if recipe.stage != "evaluate"]
-    evaluations = [recipe for recipe in recipes.values() if recipe.stage == "evaluate"]
+    training = [recipe for recipe in recipes if recipe.stage != "evaluate"]
+    evaluations = [recipe for recipe in recipes if recipe.stage == "evaluate"]
     if len(evaluations) > 1 or not training:
         raise UserError(f"{recipes_dir}: {len(training)} training and {len(evaluations)} evaluate recipes; accepted: at least one, at most one")
     if sum(recipe.release for recipe in training) > 1:
         raise UserError(f"{recipes_dir}: more than one recipe says release: true; one checkpoint is released")
     return parents_first(training), evaluations[0] if evaluations else None
-
-
-def _moved(recipe: AnyRecipe, moves: dict[Path, Path]) -> AnyRecipe:
-    def move(path: str) -> str:
-        return next((str(new / Path(path).relative_to(old)) for old, new in moves.items() if Path(path).is_relative_to(old)), path)
-
-    model = recipe.model.model_copy(update={"path": move(recipe.model.path)})
-    return recipe.model_copy(update={"output_dir": move(recipe.output_dir), "model": model})
 
 
 def parents_first(recipes: list[AnyRecipe]) -> list[AnyRecipe]:

@@ -6,7 +6,7 @@ from typing import Any
 from emoreason.faults import UserError
 from emoreason.media import media_faults
 from emoreason.prompts import target_problems
-from emoreason.recipe import AnyRecipe, DpoRecipe, EvaluateRecipe, GrpoRecipe, SftRecipe, load_recipe
+from emoreason.recipe import AnyRecipe, ConfidenceRecipe, DpoRecipe, EvaluateRecipe, GrpoRecipe, SftRecipe, load_folder
 from emoreason.records import COLUMNS, Record, read_records
 from emoreason.rewarding import binding_faults
 from emoreason.run_dir import RunDir
@@ -14,10 +14,10 @@ from emoreason.run_dir import RunDir
 MAX_SHOWN = 20
 
 
-def check_recipe(path: Path, recipe: AnyRecipe, with_parent: bool = True) -> list[str]:
+def check_recipe(path: Path, recipe: AnyRecipe, line: list[AnyRecipe] | None = None) -> list[str]:
     """Every fault of a recipe that its own file does not show: data, pictures, targets, rewards, the parent's settings.
 
-    Without `with_parent`, what stands at `model.path` is not looked at.
+    `line` holds the recipes that may make its parent; None means those in the same folder.
     """
     faults: list[str] = []
     records = _read_all(recipe, faults)
@@ -25,10 +25,10 @@ def check_recipe(path: Path, recipe: AnyRecipe, with_parent: bool = True) -> lis
         faults += media_faults(found, records_path)
         faults += _label_space_faults(recipe, records_path, found)
     faults += _target_faults(recipe, records)
-    if isinstance(recipe, GrpoRecipe | DpoRecipe):
+    if isinstance(recipe, GrpoRecipe | DpoRecipe | EvaluateRecipe):
         faults += _reward_faults(path, recipe)
-    if with_parent:
-        faults += _parent_faults(path, recipe)
+    # A recipe beside this one that does not load is reported by its own check.
+    faults += _parent_faults(path, recipe, list(load_folder(path.parent)[0].values()) if line is None else line)
     hidden = len(faults) - MAX_SHOWN
     return faults if hidden <= 0 else [*faults[:MAX_SHOWN], f"and {hidden} more of these"]
 
@@ -60,25 +60,20 @@ def _label_space_faults(recipe: AnyRecipe, path: Path, records: list[Record]) ->
 
 def _target_faults(recipe: AnyRecipe, records: dict[Path, list[Record]]) -> list[str]:
     """SFT targets that the parser rejects, so that no stage teaches a format that a later stage punishes."""
-    if isinstance(recipe, SftRecipe):
-        phases = [((phase.template or recipe.template).build(), phase.think_from, phase.data or recipe.data) for phase in recipe.phases]
-    elif recipe.stage == "confidence":
-        phases = [(recipe.template.build(), "reasoning", recipe.data)]
-    else:
-        return []
     faults = []
-    for template, think_from, sources in phases:
-        confidence = 0.5 if template.confidence else None
-        for source in sources:
+    if isinstance(recipe, ConfidenceRecipe):
+        unlabelled = [(path, record) for path, found in records.items() for record in found if record.target.label is None]
+        faults += [f"{path}: record {record.id!r}: no target.label, which a confidence target needs" for path, record in unlabelled]
+    for phase in recipe.phases if isinstance(recipe, SftRecipe) else []:
+        template = (phase.template or recipe.template).build()
+        for source in phase.data or recipe.data:
             for record in records.get(Path(source.path), []):
-                problems = target_problems(record, template, think_from, confidence)
-                if recipe.stage == "confidence" and record.target.label is None:
-                    problems.append("no target.label, which a confidence target needs")
+                problems = target_problems(record, template, phase.think_from, 0.5 if template.confidence else None)
                 faults += [f"{source.path}: record {record.id!r}: SFT target: {problem}" for problem in problems]
     return list(dict.fromkeys(faults))
 
 
-def _reward_faults(path: Path, recipe: GrpoRecipe | DpoRecipe) -> list[str]:
+def _reward_faults(path: Path, recipe: GrpoRecipe | DpoRecipe | EvaluateRecipe) -> list[str]:
     faults, names = [], []
     for index, spec in enumerate(recipe.rewards):
         names.append(spec.func.rpartition(":")[2])
@@ -92,9 +87,9 @@ def _reward_faults(path: Path, recipe: GrpoRecipe | DpoRecipe) -> list[str]:
     return faults
 
 
-def _parent_faults(path: Path, recipe: AnyRecipe) -> list[str]:
+def _parent_faults(path: Path, recipe: AnyRecipe, line: list[AnyRecipe]) -> list[str]:
     """Where a stage would read its parent with another template, label space or pixels than the parent was trained with."""
-    parent = _parent_recipe(path, recipe)
+    parent = _parent_recipe(recipe, line)
     if parent is None:
         missing = Path(recipe.model.path).is_absolute() or recipe.model.path.count("/") != 1
         if missing and not Path(recipe.model.path).exists() and not recipe.model.from_scratch:
@@ -110,18 +105,10 @@ def _parent_faults(path: Path, recipe: AnyRecipe) -> list[str]:
     return faults
 
 
-def _parent_recipe(path: Path, recipe: AnyRecipe) -> dict[str, Any] | None:
-    """The resolved recipe that makes `model.path`: from the run that made it, else from a recipe in the same folder."""
+def _parent_recipe(recipe: AnyRecipe, line: list[AnyRecipe]) -> dict[str, Any] | None:
+    """The resolved recipe that makes `model.path`: from the run that made it, else from the recipes beside this one."""
     manifest = RunDir(Path(recipe.model.path).parent).manifest
     if manifest is not None:
         return manifest["recipe"]
-    for sibling in sorted(path.parent.glob("*.yaml")):
-        if sibling.resolve() == path.resolve():
-            continue
-        try:
-            other = load_recipe(sibling)
-        except UserError:
-            continue  # its own check reports it
-        if other.stage != "evaluate" and RunDir(other.output_dir).checkpoint_path == Path(recipe.model.path):
-            return other.model_dump()
-    return None
+    makers = [other for other in line if other.stage != "evaluate" and RunDir(other.output_dir).checkpoint_path == Path(recipe.model.path)]
+    return makers[0].model_dump() if makers else None

@@ -232,6 +232,8 @@ class EvaluateRecipe(Recipe):
     tests: Annotated[dict[str, str], Field(min_length=1)]
     """{name of the test set: records file}."""
     decoding: Sampling = Sampling(num_completions=1, temperature=0.0)
+    rewards: list[RewardSpec] = []
+    """Scored on the answers too, as the metric `reward`, their weighted sum."""
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
 
 
@@ -265,6 +267,39 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> AnyRecipe:
         faults += _trainer_faults(path, lines, stage, values)
     raise_faults(faults)
     return recipe
+
+
+def load_folder(folder: Path, overrides: list[str] | None = None) -> tuple[dict[Path, AnyRecipe], list[str]]:
+    """(the recipes of a folder by path, the faults of those that do not load).
+
+    An override goes to the recipes whose stage has its first key, and must suit at least one.
+    """
+    recipes, faults, used = {}, [], set()
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            stage = _read_yaml(path)[0].get("stage")
+            keys = RECIPE_CLASSES[stage].model_fields if isinstance(stage, str) and stage in RECIPE_CLASSES else {}
+            mine = [one for one in overrides or [] if one.partition("=")[0].split(".")[0] in keys]
+            used.update(mine)
+            recipes[path] = load_recipe(path, mine)
+        except UserError as error:
+            faults += error.faults
+    if not recipes and not faults:
+        faults.append(f"{folder}: no recipes (*.yaml) here (relative paths start at {Path.cwd()})")
+    known = sorted({key for recipe_class in RECIPE_CLASSES.values() for key in recipe_class.model_fields})
+    for override in sorted(set(overrides or []) - used):
+        faults.append(f"override {override!r} suits no recipe of {folder}{did_you_mean(override.partition('=')[0].split('.')[0], known)}")
+    return recipes, faults
+
+
+def moved(recipe: AnyRecipe, old_root: Path, new_root: Path) -> AnyRecipe:
+    """The recipe with `output_dir` and `model.path` under another root, where they lie under the old one."""
+
+    def move(path: str) -> str:
+        return str(new_root / Path(path).relative_to(old_root)) if Path(path).is_relative_to(old_root) else path
+
+    model = recipe.model.model_copy(update={"path": move(recipe.model.path)})
+    return recipe.model_copy(update={"output_dir": move(recipe.output_dir), "model": model})
 
 
 def _trainer_faults(path: Path, lines: dict[tuple, int | str], stage: str, values: dict) -> list[str]:

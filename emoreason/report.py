@@ -10,7 +10,7 @@ from rich.table import Table
 from emoreason.faults import UserError
 from emoreason.files import read_json
 
-COLUMNS = ("accuracy", "uar", "set_f1", "format_rate", "ece", "brier", "auroc")
+COLUMNS = ("accuracy", "uar", "set_f1", "format_rate", "ece", "brier", "auroc", "reward")
 
 
 def read_metrics(run_paths: list[Path]) -> dict[tuple[str, str], list[dict]]:

@@ -100,6 +100,11 @@ class RewardFunc:
     kwargs: dict[str, Any] = field(default_factory=dict)
     timeout_s: float | None = 60.0
 
+    @classmethod
+    def from_spec(cls, spec: Any) -> "RewardFunc":
+        """The reward that a recipe's `rewards` entry (`recipe.RewardSpec`) names."""
+        return cls(spec.func, spec.weight, spec.kwargs, spec.timeout_s)
+
     @property
     def __name__(self) -> str:
         return self.address.rpartition(":")[2]

@@ -10,7 +10,7 @@ from datasets import Dataset
 from PIL import Image
 from transformers import ProcessorMixin
 
-from emoreason.completions import Template
+from emoreason.completions import Template, completion_text
 from emoreason.faults import raise_faults
 from emoreason.media import augmented, record_pictures
 from emoreason.prompts import prompt_messages
@@ -83,9 +83,11 @@ def check_lengths(processor: ProcessorMixin, rows: Iterable[dict[str, Any]], max
         return
     faults = []
     for row in rows:
-        prompt = processor.apply_chat_template(row["prompt"], add_generation_prompt=True, tokenize=False)
+        prompt = row["prompt"]
+        if not isinstance(prompt, str):
+            prompt = processor.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
         num_prompt = len(processor.tokenizer(prompt)["input_ids"]) + sum(picture_tokens(processor, picture) - 1 for picture in row["images"])
-        texts = [row[key][0]["content"][0]["text"] for key in ("completion", "chosen", "rejected") if key in row]
+        texts = [completion_text(row[key]) for key in ("completion", "chosen", "rejected") if key in row]
         # Two more for the end of the turn.
         longest = max((len(processor.tokenizer(text)["input_ids"]) + 2 for text in texts), default=0)
         if num_prompt + longest > max_tokens:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from emoreason.confidence import agreement, confidence_target, human_share
+from emoreason.confidence import agreement, chance_of_being_right, confidence_target, human_share
 from emoreason.recipe import ConfidenceTarget
 from emoreason.records import Target
 
@@ -10,13 +10,24 @@ from emoreason.records import Target
 @pytest.mark.parametrize(
     ("answers", "expected"),
     [
-        (["joy", "joy", "fear", None], 0.5),  # an unreadable answer counts among the samples
-        (["joy"], 1.0),
-        ([None, "fear"], 0.0),
+        (["joy", "joy", "fear", None], [0.5, 0.5, 0.25, 0.0]),  # an unreadable answer counts among the samples
+        (["joy"], [1.0]),
+        ([None, None], [0.0, 0.0]),  # two unreadable answers do not agree
     ],
 )
-def test_agreement_is_the_share_of_the_samples(answers: list[str | None], expected: float) -> None:
-    assert agreement(answers, "joy") == expected
+def test_agreement_is_the_share_of_the_samples(answers: list[str | None], expected: list[float]) -> None:
+    assert agreement(answers) == expected
+
+
+def test_chance_of_being_right_is_the_share_of_right_answers_at_an_agreement() -> None:
+    agreements = [0.25, 0.25, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0]
+    right = [False, False, True, False, True, True, True, False]
+    assert chance_of_being_right(agreements, right) == pytest.approx([0, 0, 0.5, 0.5, 0.75, 0.75, 0.75, 0.75])
+
+
+def test_chance_never_falls_as_agreement_rises() -> None:
+    # 0.25 is right once in one, 0.5 never in one: pooled they are right once in two.
+    assert chance_of_being_right([0.25, 0.5, 1.0], [True, False, True]) == pytest.approx([0.5, 0.5, 1.0])
 
 
 VOTES = {"label": "joy", "label_space": "shaver_6_disgust_neutral", "distribution": {"joy": 6.0, "surprise": 3.0, "neutral": 1.0}}
@@ -48,8 +59,8 @@ def test_share_of_the_annotators(target: dict, label: str, expected: float | Non
     assert found == (None if expected is None else pytest.approx(expected))
 
 
-def made(agreed: float, human: float | None, **changes: float) -> float:
-    return confidence_target(agreed, human, **{**ConfidenceTarget().model_dump(), **changes})
+def made(chance: float, human: float | None, **changes: float) -> float:
+    return confidence_target(chance, human, **{**ConfidenceTarget().model_dump(), **changes})
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,24 @@
-"""Confidence verbalization: the model learns to say how likely it is to be right.
+"""Confidence verbalization: the model learns to say how likely the answer that it has just given is to be right.
 
     emoreason train recipes/tiny/stage2_confidence.yaml
 
-The model of stage 1 answers each record several times. The share of its answers that agree with the annotation, mixed
-with the annotators' own agreement, becomes the number in `<confidence>`; then SFT on the annotated answers with it. Give
-records that stage 1 was not trained on: on its own training data a model always agrees with itself.
+The model of stage 1 answers each record several times. How often its samples agree on an answer, turned into the share of
+right answers at that agreement and mixed with the annotators' share, is the answer's confidence. Then SFT on the model's
+own answers: a right one is taught whole, a wrong one stands in the prompt and only its `<confidence>` is taught, so that
+the model learns to doubt a wrong answer without learning to give it. Give records that stage 1 was not trained on: on its
+own training data a model always agrees with itself.
 """
+
+from dataclasses import dataclass
 
 from trl import SFTConfig, SFTTrainer
 
-from emoreason.completions import Template, parse_completion
-from emoreason.confidence import agreement, confidence_target, human_share
+from emoreason.completions import Template, parse_completion, with_confidence
+from emoreason.confidence import agreement, chance_of_being_right, confidence_target, human_share
 from emoreason.curriculum import mix
 from emoreason.evaluate import sample
+from emoreason.faults import UserError
 from emoreason.models import load_for_sampling, lora_config
-from emoreason.prompts import target_text
 from emoreason.recipe import ConfidenceRecipe
 from emoreason.run_dir import RunDir
 from emoreason.trainers.callbacks import MarkComplete, MetricsLog
@@ -28,46 +32,93 @@ def run(recipe: ConfidenceRecipe) -> RunDir:
     if not is_open:
         return run_dir
     sources = read_sources(recipe.data)
-    examples = list({example.record.id: example for source in sources for example in source}.values())
-    rows = sampled_once(run_dir, examples, lambda share: sample_targets(recipe, share))
-    targets = {row["id"]: row["confidence_target"] for row in rows}
+    examples = {example.record.id: example for source in sources for example in source}
+    sampled = sampled_once(run_dir, list(examples.values()), lambda share: sample_answers(recipe, share))
+    judged = judge(recipe, examples, sampled)
     if not run_dir.checkpoint_path.exists():
         config = trainer_config("sft", recipe, run_dir.trainer_path)
         model, processor = open_model(recipe, recipe.model.freeze)
-        train_and_save(make_trainer(recipe, config, model, processor, sources, targets, run_dir), processor, run_dir.checkpoint_path)
-    finish_run(run_dir, mean_confidence_target=sum(targets.values()) / len(targets))
+        by_source = [[row for example in source for row in judged[example.record.id]] for source in sources]
+        train_and_save(make_trainer(recipe, config, model, processor, by_source, run_dir), processor, run_dir.checkpoint_path)
+    answers = [one for rows in judged.values() for one in rows]
+    num_sampled = sum(len(row["completions"]) for row in sampled)
+    finish_run(run_dir, num_answers=len(answers), num_right=sum(one.is_right for one in answers), num_unreadable=num_sampled - len(answers),
+               mean_confidence_target=sum(one.target for one in answers) / len(answers))  # fmt: skip
     return run_dir
 
 
-def sample_targets(recipe: ConfidenceRecipe, examples: list[Example]) -> list[dict]:
-    """For each record its sampled completions, its agreement, the annotators' share and the confidence target."""
-    before = Template(recipe.template.think, recipe.template.answer, confidence=False)
+def before_confidence(recipe: ConfidenceRecipe) -> Template:
+    """The template of the stage before."""
+    return Template(recipe.template.think, recipe.template.answer, confidence=False)
+
+
+def sample_answers(recipe: ConfidenceRecipe, examples: list[Example]) -> list[dict]:
+    """For each record its sampled completions, each with its answer (None where it breaks the template) and agreement."""
+    template = before_confidence(recipe)
     model, processor = load_for_sampling(recipe.model, recipe.media)
-    groups = sample(model, processor, recipe, before, examples, recipe.sampling, "sampling for confidence targets")
+    groups = sample(model, processor, recipe, template, examples, recipe.sampling, "sampling for confidence targets")
     rows = []
     for example, group in zip(examples, groups, strict=True):
-        label = example.record.target.label
-        answers = [parse_completion(rollout.text, before).label for rollout in group]
-        agreed, human = agreement(answers, label), human_share(example.record.target, label)
-        rows.append({"id": example.record.id, "label": label, "agreement": agreed, "human_share": human,
-                     "confidence_target": confidence_target(agreed, human, **recipe.confidence.model_dump()),
-                     "completions": [rollout.text for rollout in group]})  # fmt: skip
+        parsed = [parse_completion(rollout.text, template) for rollout in group]
+        answers = [None if one.problems else one.label for one in parsed]
+        rows.append({"id": example.record.id, "label": example.record.target.label, "completions": [rollout.text for rollout in group],
+                     "answers": answers, "agreement": agreement(answers)})  # fmt: skip
     return rows
 
 
+@dataclass(frozen=True)
+class Judged:
+    """One of the model's own completions, and how sure it should have been."""
+
+    example: Example
+    completion: str
+    is_right: bool
+    target: float
+
+
+def judge(recipe: ConfidenceRecipe, examples: dict[str, Example], sampled: list[dict]) -> dict[str, list[Judged]]:
+    """{record id: its readable answers, judged}.
+
+    What an agreement is worth is found for each records file by itself: it is worth more where the model was trained.
+    """
+    judged: dict[str, list[Judged]] = {row["id"]: [] for row in sampled}
+    for path in dict.fromkeys(example.records_path for example in examples.values()):
+        _judge_file(recipe, examples, [row for row in sampled if examples[row["id"]].records_path == path], judged)
+    if not any(judged.values()):
+        raise UserError(f"{recipe.output_dir}: none of the sampled answers of {recipe.model.path} follows its template; train stage 1 longer")
+    return judged
+
+
+def _judge_file(recipe: ConfidenceRecipe, examples: dict[str, Example], sampled: list[dict], judged: dict[str, list[Judged]]) -> None:
+    answers = [(row, place) for row in sampled for place, answer in enumerate(row["answers"]) if answer is not None]
+    if not answers:
+        return
+    right = [row["answers"][place] == row["label"] for row, place in answers]
+    chances = chance_of_being_right([row["agreement"][place] for row, place in answers], right)
+    for (row, place), is_right, chance in zip(answers, right, chances, strict=True):
+        example = examples[row["id"]]
+        human = human_share(example.record.target, row["answers"][place])
+        target = confidence_target(chance, human, **recipe.confidence.model_dump())
+        judged[row["id"]].append(Judged(example, row["completions"][place], is_right, target))
+
+
 def make_trainer(
-    recipe: ConfidenceRecipe, config: SFTConfig, model, processor, sources: list[list[Example]], targets: dict[str, float], run_dir: RunDir
+    recipe: ConfidenceRecipe, config: SFTConfig, model, processor, sources: list[list[Judged]], run_dir: RunDir
 ) -> SFTTrainer:
-    """TRL's SFT trainer over the annotated answers, each with its confidence."""
-    template = recipe.template.build()
-    rows = Rows(recipe, template, recipe.augment)
+    """TRL's SFT trainer on the judged answers; the prompt of a wrong one ends where its confidence begins."""
+    rows = Rows(recipe, recipe.template.build(), recipe.augment)
     order = mix([len(source) for source in sources], [source.weight for source in recipe.data], num_rows(config), recipe.seed)
 
-    def row(example: Example, index: int) -> dict:
-        text = target_text(example.record, template, confidence=targets[example.record.id])
-        return rows.row(example, index, completion=completion_message(text), id=example.record.id)
+    def row(judged: Judged, index: int) -> dict:
+        made = rows.row(judged.example, index, id=judged.example.record.id)
+        answer = completion_message(with_confidence(judged.completion, judged.target))
+        start = processor.apply_chat_template(made["prompt"], add_generation_prompt=True, tokenize=False)
+        start += "" if judged.is_right else judged.completion
+        whole = processor.apply_chat_template([*made["prompt"], *answer], tokenize=False)
+        assert whole.startswith(start), f"the chat template changes earlier turns: {whole[:200]!r}"
+        return {**made, "prompt": start, "completion": whole[len(start) :]}
 
-    check_lengths(processor, (row(example, 0) for source in sources for example in source), config.max_length, "trainer.max_length")
+    check_lengths(processor, (row(judged, 0) for source in sources for judged in source), config.max_length, "trainer.max_length")
     dataset = lazy_dataset(len(order), lambda index: row(sources[order[index][0]][order[index][1]], index))
     return SFTTrainer(
         model, config, train_dataset=dataset, processing_class=processor,

@@ -45,7 +45,7 @@ def run(recipe: DpoRecipe) -> RunDir:
 
 def score_completions(recipe: DpoRecipe, examples: list[Example]) -> list[dict]:
     """For each record its sampled completions, each reward's values and their weighted totals."""
-    rewards = [RewardFunc(**spec.model_dump(exclude={"func"}), address=spec.func) for spec in recipe.rewards]
+    rewards = [RewardFunc.from_spec(spec) for spec in recipe.rewards]
     rows = Rows(recipe, recipe.template.build())
     model, processor = load_for_sampling(recipe.model, recipe.media)
     groups = sample(model, processor, recipe, rows.template, examples, recipe.sampling, "sampling for preference pairs")

@@ -49,7 +49,7 @@ def make_trainer(recipe: GrpoRecipe, config: GRPOConfig, model, processor, run_d
     limit = positions - config.max_completion_length
     check_lengths(processor, (row(example, 0) for source in sources for example in source), limit, "the model's positions less completions,")
     dataset = lazy_dataset(len(order), lambda index: row(sources[order[index][0]][order[index][1]], index))
-    rewards = [RewardFunc(**spec.model_dump(exclude={"func"}), address=spec.func) for spec in recipe.rewards]
+    rewards = [RewardFunc.from_spec(spec) for spec in recipe.rewards]
     return LoggedGRPOTrainer(
         model, rewards, config, train_dataset=dataset, processing_class=processor, run_dir=run_dir,
         peft_config=lora_config(recipe.model.lora, model) if recipe.model.lora else None,

@@ -94,7 +94,10 @@ def test_pictures_are_there_and_of_one_size(faces: Splits, pairs: Splits, script
 
 def test_held_out_emoji_are_in_no_other_split(faces: Splits, pairs: Splits, script: ModuleType, rows: dict) -> None:
     held_out = {record.group for record in faces["heldout_emoji"]}
-    assert held_out == script.heldout_emoji(list(rows.values()))
+    expected, calibration = script.split_emoji(list(rows.values()))
+    assert held_out == expected
+    assert calibration and calibration.isdisjoint(held_out | {record.group for record in faces["train"]})
+    assert calibration <= {record.group for record in faces["calibration"]}
     for split in ("train", "calibration", "heldout_style"):
         assert held_out.isdisjoint(record.group for record in faces[split] + pairs[split]), split
 
@@ -103,6 +106,7 @@ def test_styles_are_in_the_splits_that_the_script_says(faces: Splits, pairs: Spl
     for records in (faces, pairs):
         for split in ("train", "calibration", "heldout_style"):
             wanted = {style for style, (style_split, *_) in script.STYLES.items() if style_split == split}
+            wanted |= {style for style, (style_split, *_) in script.STYLES.items() if split == "calibration" and style_split == "train"}
             assert {style_of(record) for record in records[split]} == wanted
         assert {style_of(record) for record in records["heldout_emoji"]} == {style_of(record) for record in records["train"]}
 
@@ -174,7 +178,7 @@ def test_records_follow_from_the_tables(faces: Splits, script: ModuleType, rows:
 
 def test_drawings_are_there_or_left_out_as_the_tables_say(faces: Splits, script: ModuleType, rows: dict, drawings: dict) -> None:
     drawn = {(style_of(record), record.group) for record in every(faces)}
-    held_out = script.heldout_emoji(list(rows.values()))
+    held_out, _ = script.split_emoji(list(rows.values()))
     for style, (split, *_) in script.STYLES.items():
         for hexcode, row in rows.items():
             key = (style, hexcode)
