@@ -32,8 +32,8 @@ def run(recipe: EvaluateRecipe) -> dict[str, dict[str, Any]]:
     results, opened = {}, None
     for name, path in recipe.tests.items():
         report_path = folder / f"{name}.json"
-        settings = {"checkpoint": recipe.model.path, "template": list(template.tags), "answer": template.answer, "decoding": recipe.decoding.model_dump(),
-                    "records": path, "rewards": [spec.model_dump() for spec in recipe.rewards]}  # fmt: skip
+        settings = {"checkpoint": recipe.model.path, "template": list(template.tags), "answer": template.answer,
+                    "decoding": recipe.decoding.model_dump(), "records": path, "rewards": [spec.model_dump() for spec in recipe.rewards]}  # fmt: skip
         if report_path.exists() and (known := read_json(report_path)).get("settings") == settings:
             results[name] = known
             continue

@@ -1,9 +1,13 @@
 """Small data that is real: drawn faces and the recipes over them, copied out of recipes/tiny."""
 
 import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from emoreason.files import read_jsonl, write_jsonl
 
@@ -42,3 +46,50 @@ def tiny_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in TINY.glob("*.yaml"):
         shutil.copy(path, folder)
     return folder
+
+
+@dataclass(frozen=True)
+class Line:
+    """A finished `emoreason run` over a shrunken recipes/tiny, and how to run commands where it stands."""
+
+    folder: Path
+    printed: str
+
+    def emoreason(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+        return run_emoreason(self.folder, *arguments, check=check)
+
+
+def run_emoreason(folder: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess:
+    """`python -m emoreason ARGUMENTS` in `folder`, its output captured."""
+    done = subprocess.run([sys.executable, "-m", "emoreason", *arguments], cwd=folder, capture_output=True, text=True, timeout=600)
+    assert not check or done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done
+
+
+def shrink(folder: Path) -> None:
+    """A copy of recipes/tiny in `folder` that trains for seconds: few records, few steps, every stage with its real code."""
+    target = folder / "recipes" / "tiny"
+    for path in (TINY / "data").glob("*.jsonl"):
+        copy_records(rows_of(path)[::40][:8], TINY / "data", target / "data" / path.name)
+    for path in TINY.glob("*.yaml"):
+        recipe = yaml.safe_load(path.read_text())
+        if recipe["stage"] == "sft":
+            recipe["model"]["from_scratch"]["warm_start"] |= {"steps": 5, "batch_size": 4}
+            for phase, steps in zip(recipe["phases"], (4, 4, 70), strict=True):
+                phase["trainer"] |= {"max_steps": steps, "per_device_train_batch_size": 8, "save_steps": 10}
+        if "trainer" in recipe and recipe["stage"] != "sft":
+            recipe["trainer"] |= {"max_steps": 4, "per_device_train_batch_size": 8, "save_steps": 2, "logging_steps": 1}
+        if recipe["stage"] == "grpo":
+            recipe["trainer"] |= {"num_generations": 4, "max_completion_length": 24}
+        if recipe["stage"] == "dpo":
+            recipe["pairs"]["min_margin"] = 0.001
+        (target / path.name).write_text(yaml.safe_dump(recipe, sort_keys=False))
+
+
+@pytest.fixture(scope="session")
+def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
+    """The whole pipeline, run once for all tests that look at what it leaves behind."""
+    folder = tmp_path_factory.mktemp("line")
+    shrink(folder)
+    done = run_emoreason(folder, "run", "recipes/tiny")
+    return Line(folder, done.stdout)

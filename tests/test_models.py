@@ -1,0 +1,81 @@
+"""Parts of a model by name, on the meta device: what is frozen, where adapters go, how large the shipped model is."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5OmniThinkerConfig, Qwen2_5OmniThinkerForConditionalGeneration
+
+from emoreason.faults import UserError
+from emoreason.models import freeze, load_model, lora_config, parts_of
+from emoreason.recipe import LoraSettings, ModelSettings, load_recipe
+
+pytestmark = pytest.mark.slow  # imports torch and transformers
+STAGE1 = Path(__file__).parents[1] / "recipes" / "tiny" / "stage1_sft.yaml"
+
+
+@pytest.fixture(scope="module")
+def vl():
+    settings = load_recipe(STAGE1).model.from_scratch
+    config = Qwen2_5_VLConfig(text_config={**settings.text_config, "vocab_size": settings.vocab_size}, vision_config=settings.vision_config)
+    with torch.device("meta"):
+        return Qwen2_5_VLForConditionalGeneration(config)
+
+
+@pytest.fixture(scope="module")
+def omni():
+    small = {"num_hidden_layers": 1, "hidden_size": 64, "intermediate_size": 64, "num_attention_heads": 2, "num_key_value_heads": 2}
+    config = Qwen2_5OmniThinkerConfig(
+        text_config={**small, "vocab_size": 300},
+        vision_config={"depth": 1, "hidden_size": 32, "num_heads": 2, "out_hidden_size": 64},
+        audio_config={"encoder_layers": 1, "d_model": 32, "encoder_attention_heads": 2, "encoder_ffn_dim": 32, "output_dim": 64},
+    )
+    with torch.device("meta"):
+        return Qwen2_5OmniThinkerForConditionalGeneration(config)
+
+
+def test_the_demo_model_has_one_to_five_million_parameters(vl) -> None:
+    assert 1e6 <= sum(parameter.numel() for parameter in vl.parameters()) <= 5e6
+
+
+@pytest.mark.parametrize("family", ["vl", "omni"])
+def test_every_parameter_belongs_to_one_part(family: str, request: pytest.FixtureRequest) -> None:
+    owners = parts_of(request.getfixturevalue(family))
+    assert set(owners.values()) == {"vision", "projector", "language"}
+    assert all(part != "language" for name, part in owners.items() if "visual" in name or "audio_tower" in name)
+    assert owners["lm_head.weight" if "lm_head.weight" in owners else next(name for name in owners if "embed_tokens" in name)] == "language"
+
+
+def test_freezing_the_tower_leaves_its_projector(vl) -> None:
+    freeze(vl, ["vision"])
+    trained = {name for name, parameter in vl.named_parameters() if parameter.requires_grad}
+    assert any("visual.merger" in name for name in trained) and not any("visual.blocks" in name for name in trained)
+    freeze(vl, [])
+    assert all(parameter.requires_grad for parameter in vl.parameters())
+
+
+@pytest.mark.parametrize("family", ["vl", "omni"])
+def test_adapters_stay_out_of_the_towers(family: str, request: pytest.FixtureRequest) -> None:
+    # The vision tower's MLP has gate_proj, up_proj and down_proj too, so names alone do not tell.
+    targets = lora_config(LoraSettings(), request.getfixturevalue(family)).target_modules
+    assert targets and not [name for name in targets if "visual" in name or "audio" in name]
+    assert {name.rpartition(".")[2] for name in targets} == set(LoraSettings().target_modules)
+
+
+def test_adapters_on_nothing_are_refused(vl) -> None:
+    with pytest.raises(UserError, match="the language model has none of these"):
+        lora_config(LoraSettings(target_modules=["q_projj"]), vl)
+
+
+def test_an_unknown_family_is_named_with_those_that_are_known() -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    with torch.device("meta"):
+        model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=8, n_head=1, vocab_size=10))
+    with pytest.raises(UserError, match=r"'gpt2'.*accepted: qwen2_vl, qwen2_5_vl, qwen2_5_omni_thinker"):
+        freeze(model, ["vision"])
+
+
+def test_a_folder_without_a_model_is_the_users_mistake(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="transformers cannot load it"):
+        load_model(ModelSettings(path=str(tmp_path)))

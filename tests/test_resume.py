@@ -1,0 +1,70 @@
+"""Cut off at any moment, the same command goes on: same weights, same log, nothing lost and nothing twice."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import Line
+from safetensors.numpy import load_file
+
+pytestmark = pytest.mark.slow
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-m", "emoreason", *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(path: Path, process: subprocess.Popen, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()[-3000:]
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.02)
+
+
+def steps_of(path: Path) -> list[tuple[str, int]]:
+    return [(row["phase"], row["step"]) for row in map(json.loads, path.read_text().splitlines()) if "loss" in row]
+
+
+def test_sft_killed_in_the_last_phase_ends_with_the_same_weights(line: Line) -> None:
+    arguments = ("train", "recipes/tiny/stage1_sft.yaml", "output_dir=runs/killed/stage1_sft")
+    run, whole = line.folder / "runs/killed/stage1_sft", line.folder / "runs/tiny/stage1_sft"
+    process = start(line.folder, *arguments)
+    wait_for(run / "trainer/3_reasoning/steps/checkpoint-20/complete.json", process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    # What a kill in the middle of a save leaves: a newer checkpoint without its mark.
+    (run / "trainer/3_reasoning/steps/checkpoint-9999").mkdir()
+    line.emoreason(*arguments)
+    before, after = (load_file(path / "checkpoint/model.safetensors") for path in (whole, run))
+    assert before.keys() == after.keys()
+    assert all((before[name] == after[name]).all() for name in before)
+    assert steps_of(run / "metrics.jsonl") == steps_of(whole / "metrics.jsonl")
+
+
+def test_grpo_killed_in_the_middle_scores_every_step_once(line: Line) -> None:
+    arguments = ("train", "recipes/tiny/stage3_grpo.yaml", "output_dir=runs/killed/stage3_grpo")
+    run, whole = line.folder / "runs/killed/stage3_grpo", line.folder / "runs/tiny/stage3_grpo"
+    process = start(line.folder, *arguments)
+    wait_for(run / "trainer/checkpoint-2/complete.json", process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    line.emoreason(*arguments)
+    steps = [json.loads(text)["step"] for text in (run / "completions.jsonl").read_text().splitlines()]
+    assert steps == [step for step in range(4) for _ in range(8)]
+    assert steps_of(run / "metrics.jsonl") == steps_of(whole / "metrics.jsonl")
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(line: Line) -> None:
+    arguments = ("train", "recipes/tiny/stage1_sft.yaml", "output_dir=runs/stopped/stage1_sft")
+    process = start(line.folder, *arguments)
+    wait_for(line.folder / "runs/stopped/stage1_sft/metrics.jsonl", process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and errors.rstrip().endswith("stopped; the same command goes on from here")
+    shutil.rmtree(line.folder / "runs/stopped")
