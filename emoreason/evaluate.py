@@ -8,6 +8,7 @@ Writes `eval/<test>.jsonl` (each completion and what was read in it) and `eval/<
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.progress import Progress
 from transformers import PreTrainedModel, ProcessorMixin
 
@@ -63,7 +64,7 @@ def sample(
     """Rollouts for each example under the recipe's prompt, with a progress bar."""
     rows = Rows(recipe, template)
     conversations = [with_pictures(rows.prompt(example), example.pictures()) for example in examples]
-    with Progress(transient=True) as bar:
+    with Progress(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=len(conversations))
         return generate(model, processor, conversations, sampling, recipe.seed, lambda done, total: bar.update(task, completed=done))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from accelerate import PartialState
 from peft import get_peft_model
+from rich.console import Console
 from rich.progress import Progress
 from trl import SFTConfig, SFTTrainer
 
@@ -80,7 +81,7 @@ def build(recipe: SftRecipe) -> None:
     texts += [instruction_for(with_confidence)] * len(examples)
     texts += [target_text(example.record, with_confidence, "reasoning", index % 101 / 100) for index, example in enumerate(examples)]
     pictured = [(example.record, example.records_path) for example in examples if example.record.media.images]
-    with Progress() as bar:
+    with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("warm start of the vision tower")
 
         def progress(step: int, steps: int, loss: float) -> None:
