@@ -40,7 +40,7 @@ def run(recipe: EvaluateRecipe) -> dict[str, dict[str, Any]]:
             continue
         opened = opened or load_for_sampling(recipe.model, recipe.media)
         examples = read_sources([DataSource(path=path)])[0]
-        rollouts = [group[0] for group in sample(*opened, recipe, template, examples, recipe.decoding, f"evaluating {name}")]
+        rollouts = [group[0] for group in sample(*opened, Rows(recipe, template), examples, recipe.decoding, f"evaluating {name}")]
         report = score(recipe, examples, rollouts, template)
         rows = [_row(example, rollout, template) for example, rollout in zip(examples, rollouts, strict=True)]
         write_jsonl(folder / f"{name}.jsonl", rows)
@@ -59,14 +59,14 @@ def template_of(recipe: Recipe) -> Template:
 
 
 def sample(
-    model: PreTrainedModel, processor: ProcessorMixin, recipe: Recipe, template: Template, examples: list[Example], sampling: Sampling, title: str
+    model: PreTrainedModel, processor: ProcessorMixin, rows: Rows, examples: list[Example], sampling: Sampling, title: str
 ) -> list[list[Rollout]]:
-    """Rollouts for each example under the recipe's prompt, with a progress bar."""
-    rows = Rows(recipe, template)
-    conversations = [with_pictures(rows.prompt(example), example.pictures()) for example in examples]
+    """Rollouts for each example under the prompt of `rows` (and its view, where they are augmented), with a progress bar."""
+    made = [rows.row(example, example.view) for example in examples]
+    conversations = [with_pictures(row["prompt"], row["images"]) for row in made]
     with Progress(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=len(conversations))
-        return generate(model, processor, conversations, sampling, recipe.seed, lambda done, total: bar.update(task, completed=done))
+        return generate(model, processor, conversations, sampling, rows.recipe.seed, lambda done, total: bar.update(task, completed=done))
 
 
 def score(recipe: EvaluateRecipe, examples: list[Example], rollouts: list[Rollout], template: Template) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from emoreason.media import load_picture
 from emoreason.models import load_for_sampling
 from emoreason.recipe import ModelSettings, Recipe, Sampling
 from emoreason.records import Media, Record
-from emoreason.training_data import Example
+from emoreason.training_data import Example, Rows
 
 
 def predict(folder: Path, pictures: list[Path], max_new_tokens: int = 512) -> list[dict[str, Any]]:
@@ -40,7 +40,7 @@ def predict(folder: Path, pictures: list[Path], max_new_tokens: int = 512) -> li
     greedy = Sampling(num_completions=1, temperature=0.0, max_new_tokens=max_new_tokens, batch_size=8)
     model, processor = load_for_sampling(recipe.model, recipe.media)
     rows = []
-    for picture, group in zip(pictures, sample(model, processor, recipe, template, examples, greedy, "reading pictures"), strict=True):
+    for picture, group in zip(pictures, sample(model, processor, Rows(recipe, template), examples, greedy, "reading pictures"), strict=True):
         parsed = parse_completion(group[0].text, template)
         rows.append({"picture": str(picture), "reasoning": parsed.think, "emotions": parsed.answers, "confidence": parsed.confidence,
                      "problems": parsed.problems})  # fmt: skip

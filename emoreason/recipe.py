@@ -157,6 +157,8 @@ class Sampling(Strict):
 class ConfidenceTarget(Strict):
     """How a record's confidence target is made: a weighted mean of what samples and what annotators say."""
 
+    views: Annotated[int, Field(gt=0)] = 1
+    """Random views of a record that are answered and learned from; more than one needs `augment`."""
     human_weight: Annotated[float, Field(ge=0, le=1)] = 0.2
     """Weight of the annotators' share for the answer, where the record has a distribution; the samples have the rest."""
     min_confidence: Annotated[float, Field(ge=0, le=1)] = 0.02

@@ -20,7 +20,7 @@ from emoreason.models import load_for_sampling, load_model, load_processor
 from emoreason.recipe import DataSource, ModelSettings, Recipe, Sampling, TemplateSettings
 from emoreason.report import metrics_table
 from emoreason.run_dir import RunDir, publish
-from emoreason.training_data import Example, read_sources
+from emoreason.training_data import Example, Rows, read_sources
 
 NUM_PROOFS = 8
 REQUIRED = ("config.json", "generation_config.json", "model.safetensors*", "tokenizer.json", "tokenizer_config.json",
@@ -78,7 +78,7 @@ def _prove(recipe: Recipe, released: Path, manifest: dict[str, Any]) -> None:
     for path in (recipe.model.path, str(released)):
         settings = recipe.model_copy(update={"model": ModelSettings(path=path, dtype=dtype)})
         model, processor = load_for_sampling(settings.model, recipe.media)
-        groups = sample(model, processor, settings, recipe.template.build(), examples, greedy, f"comparing {path}")
+        groups = sample(model, processor, Rows(settings, recipe.template.build()), examples, greedy, f"comparing {path}")
         texts.append([group[0].text for group in groups])
     for example, before, after in zip(examples, *texts, strict=True):
         if before != after:

@@ -24,6 +24,8 @@ class Example:
 
     record: Record
     records_path: Path
+    view: int = 0
+    """Which of the random views of its pictures this is, where the rows are augmented."""
 
     def pictures(self) -> list:
         return record_pictures(self.record, self.records_path)
@@ -55,10 +57,10 @@ class Rows:
         return prompt_messages(example.record, self.template, self.recipe.prompt, self.recipe.label_space)
 
     def row(self, example: Example, index: int, **more: Any) -> dict[str, Any]:
-        """`prompt`, `images` and what else is given. The change of a picture depends on the seed and `index` alone."""
+        """`prompt`, `images` and what else is given. A picture's view depends on seed, record and `index` alone."""
         pictures = example.pictures()
         if self.augment:
-            generator = random.Random(f"{self.recipe.seed}:{index}")
+            generator = random.Random(f"{self.recipe.seed}:{example.record.id}:{index}")
             pictures = [augmented(picture, self.augment, generator) for picture in pictures]
         return {"prompt": self.prompt(example), "images": pictures, **more}
 

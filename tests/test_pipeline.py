@@ -77,11 +77,11 @@ def test_every_stage_is_evaluated_on_every_test_set(line: Line, stage: str, test
 def test_confidence_targets_follow_from_the_samples(line: Line) -> None:
     manifest = read_json(line.folder / "runs/tiny/stage2_confidence/run.json")
     rows = lines_of(line.folder / "runs/tiny/stage2_confidence/completions.jsonl")
-    assert len(rows) == 12 and all(len(row["completions"]) == 8 for row in rows)  # 4 calibration and 8 train records
+    assert len(rows) == 36 and all(len(row["completions"]) == 8 for row in rows)  # 3 views of 4 calibration and 8 train records
     for row in rows:
         expected = [row["answers"].count(answer) / 8 if answer else 0 for answer in row["answers"]]
         assert row["agreement"] == pytest.approx(expected)
-    assert manifest["num_answers"] + manifest["num_unreadable"] == 12 * 8
+    assert manifest["num_answers"] + manifest["num_unreadable"] == 36 * 8
     assert 0 < manifest["num_right"] <= manifest["num_answers"]
 
 
@@ -92,7 +92,7 @@ def test_grpo_keeps_each_completion_with_each_reward(line: Line) -> None:
     names = {"answer_format_reward", "emotion_label_reward", "emotion_set_reward", "confidence_brier_reward", "length_penalty_reward"}
     assert all(set(row["rewards"]) == names for row in rows)
     logged = [row["reward"] for row in lines_of(line.folder / "runs/tiny/stage3_grpo/metrics.jsonl") if "reward" in row]
-    weights = {"answer_format_reward": 0.5, "emotion_set_reward": 0.5, "length_penalty_reward": 0.2}
+    weights = {"answer_format_reward": 0.5, "length_penalty_reward": 0.2}
     totals = [sum(weights.get(name, 1.0) * value for name, value in row["rewards"].items()) for row in rows]
     assert logged == pytest.approx([sum(totals[start : start + 8]) / 8 for start in range(0, 32, 8)], abs=1e-5)
 

@@ -2,14 +2,14 @@
 
     emoreason train recipes/tiny/stage2_confidence.yaml
 
-The model of stage 1 answers each record several times. How often its samples agree on an answer, turned into the share of
-right answers at that agreement and mixed with the annotators' share, is the answer's confidence. Then SFT on the model's
+The model of stage 1 answers each record, or several random views of it, several times. How often its samples agree on an
+answer, turned into the share of right answers at that agreement and mixed with the annotators' share, is its confidence. Then SFT on the model's
 own answers: a right one is taught whole, a wrong one stands in the prompt and only its `<confidence>` is taught, so that
 the model learns to doubt a wrong answer without learning to give it. Give records that stage 1 was not trained on: on its
 own training data a model always agrees with itself.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trl import SFTConfig, SFTTrainer
 
@@ -33,7 +33,8 @@ def run(recipe: ConfidenceRecipe) -> RunDir:
         return run_dir
     sources = read_sources(recipe.data)
     examples = {example.record.id: example for source in sources for example in source}
-    sampled = sampled_once(run_dir, list(examples.values()), lambda share: sample_answers(recipe, share))
+    views = [replace(example, view=view) for example in examples.values() for view in range(recipe.confidence.views)]
+    sampled = sampled_once(run_dir, views, lambda share: sample_answers(recipe, share))
     judged = judge(recipe, examples, sampled)
     if not run_dir.checkpoint_path.exists():
         config = trainer_config("sft", recipe, run_dir.trainer_path)
@@ -53,17 +54,18 @@ def before_confidence(recipe: ConfidenceRecipe) -> Template:
 
 
 def sample_answers(recipe: ConfidenceRecipe, examples: list[Example]) -> list[dict]:
-    """For each record its sampled completions, each with its answer (None where it breaks the template) and agreement."""
+    """For each view of a record its sampled completions, each with its answer (None where it breaks the template) and agreement."""
     template = before_confidence(recipe)
     model, processor = load_for_sampling(recipe.model, recipe.media)
-    groups = sample(model, processor, recipe, template, examples, recipe.sampling, "sampling for confidence targets")
-    rows = []
+    rows = Rows(recipe, template, recipe.augment)
+    groups = sample(model, processor, rows, examples, recipe.sampling, "sampling for confidence targets")
+    answered = []
     for example, group in zip(examples, groups, strict=True):
         parsed = [parse_completion(rollout.text, template) for rollout in group]
         answers = [None if one.problems else one.label for one in parsed]
-        rows.append({"id": example.record.id, "label": example.record.target.label, "completions": [rollout.text for rollout in group],
-                     "answers": answers, "agreement": agreement(answers)})  # fmt: skip
-    return rows
+        answered.append({"id": example.record.id, "view": example.view, "label": example.record.target.label,
+                         "completions": [rollout.text for rollout in group], "answers": answers, "agreement": agreement(answers)})  # fmt: skip
+    return answered
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def judge(recipe: ConfidenceRecipe, examples: dict[str, Example], sampled: list[
 
     What an agreement is worth is found for each records file by itself: it is worth more where the model was trained.
     """
-    judged: dict[str, list[Judged]] = {row["id"]: [] for row in sampled}
+    judged: dict[str, list[Judged]] = {record_id: [] for record_id in examples}
     for path in dict.fromkeys(example.records_path for example in examples.values()):
         _judge_file(recipe, examples, [row for row in sampled if examples[row["id"]].records_path == path], judged)
     if not any(judged.values()):
@@ -96,9 +98,9 @@ def _judge_file(recipe: ConfidenceRecipe, examples: dict[str, Example], sampled:
     right = [row["answers"][place] == row["label"] for row, place in answers]
     chances = chance_of_being_right([row["agreement"][place] for row, place in answers], right)
     for (row, place), is_right, chance in zip(answers, right, chances, strict=True):
-        example = examples[row["id"]]
+        example = replace(examples[row["id"]], view=row["view"])
         human = human_share(example.record.target, row["answers"][place])
-        target = confidence_target(chance, human, **recipe.confidence.model_dump())
+        target = confidence_target(chance, human, **recipe.confidence.model_dump(exclude={"views"}))
         judged[row["id"]].append(Judged(example, row["completions"][place], is_right, target))
 
 
@@ -109,8 +111,8 @@ def make_trainer(
     rows = Rows(recipe, recipe.template.build(), recipe.augment)
     order = mix([len(source) for source in sources], [source.weight for source in recipe.data], num_rows(config), recipe.seed)
 
-    def row(judged: Judged, index: int) -> dict:
-        made = rows.row(judged.example, index, id=judged.example.record.id)
+    def row(judged: Judged) -> dict:
+        made = rows.row(judged.example, judged.example.view, id=judged.example.record.id)
         answer = completion_message(with_confidence(judged.completion, judged.target))
         start = processor.apply_chat_template(made["prompt"], add_generation_prompt=True, tokenize=False)
         start += "" if judged.is_right else judged.completion
@@ -118,8 +120,8 @@ def make_trainer(
         assert whole.startswith(start), f"the chat template changes earlier turns: {whole[:200]!r}"
         return {**made, "prompt": start, "completion": whole[len(start) :]}
 
-    check_lengths(processor, (row(judged, 0) for source in sources for judged in source), config.max_length, "trainer.max_length")
-    dataset = lazy_dataset(len(order), lambda index: row(sources[order[index][0]][order[index][1]], index))
+    check_lengths(processor, (row(judged) for source in sources for judged in source), config.max_length, "trainer.max_length")
+    dataset = lazy_dataset(len(order), lambda index: row(sources[order[index][0]][order[index][1]]))
     return SFTTrainer(
         model, config, train_dataset=dataset, processing_class=processor,
         peft_config=lora_config(recipe.model.lora, model) if recipe.model.lora else None,

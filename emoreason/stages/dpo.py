@@ -48,7 +48,7 @@ def score_completions(recipe: DpoRecipe, examples: list[Example]) -> list[dict]:
     rewards = [RewardFunc.from_spec(spec) for spec in recipe.rewards]
     rows = Rows(recipe, recipe.template.build())
     model, processor = load_for_sampling(recipe.model, recipe.media)
-    groups = sample(model, processor, recipe, rows.template, examples, recipe.sampling, "sampling for preference pairs")
+    groups = sample(model, processor, rows, examples, recipe.sampling, "sampling for preference pairs")
     scored = []
     for example, group in zip(examples, groups, strict=True):
         texts = [rollout.text for rollout in group]
