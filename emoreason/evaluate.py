@@ -62,7 +62,7 @@ def sample(
     model: PreTrainedModel, processor: ProcessorMixin, rows: Rows, examples: list[Example], sampling: Sampling, title: str
 ) -> list[list[Rollout]]:
     """Rollouts for each example under the prompt of `rows` (and its view, where they are augmented), with a progress bar."""
-    made = [rows.row(example, example.view) for example in examples]
+    made = [rows.row(example, example.view_draw) for example in examples]
     conversations = [with_pictures(row["prompt"], row["images"]) for row in made]
     with Progress(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=len(conversations))

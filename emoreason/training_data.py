@@ -27,6 +27,11 @@ class Example:
     view: int = 0
     """Which of the random views of its pictures this is, where the rows are augmented."""
 
+    @property
+    def view_draw(self) -> str:
+        """The `draw` that gives this view, see `Rows.row`."""
+        return f"{self.record.id}:{self.view}"
+
     def pictures(self) -> list:
         return record_pictures(self.record, self.records_path)
 
@@ -56,11 +61,11 @@ class Rows:
         """The conversation up to the answer, without the pictures themselves."""
         return prompt_messages(example.record, self.template, self.recipe.prompt, self.recipe.label_space)
 
-    def row(self, example: Example, index: int, **more: Any) -> dict[str, Any]:
-        """`prompt`, `images` and what else is given. A picture's view depends on seed, record and `index` alone."""
+    def row(self, example: Example, draw: int | str, **more: Any) -> dict[str, Any]:
+        """`prompt`, `images` and what else is given. A picture's change depends on the seed and `draw` alone."""
         pictures = example.pictures()
         if self.augment:
-            generator = random.Random(f"{self.recipe.seed}:{example.record.id}:{index}")
+            generator = random.Random(f"{self.recipe.seed}:{draw}")
             pictures = [augmented(picture, self.augment, generator) for picture in pictures]
         return {"prompt": self.prompt(example), "images": pictures, **more}
 

@@ -112,7 +112,7 @@ def make_trainer(
     order = mix([len(source) for source in sources], [source.weight for source in recipe.data], num_rows(config), recipe.seed)
 
     def row(judged: Judged) -> dict:
-        made = rows.row(judged.example, judged.example.view, id=judged.example.record.id)
+        made = rows.row(judged.example, judged.example.view_draw, id=judged.example.record.id)
         answer = completion_message(with_confidence(judged.completion, judged.target))
         start = processor.apply_chat_template(made["prompt"], add_generation_prompt=True, tokenize=False)
         start += "" if judged.is_right else judged.completion
