@@ -154,6 +154,13 @@ class Sampling(Strict):
     """Sequences generated at once."""
 
 
+class Decoding(Sampling):
+    """How an evaluation answers: once, greedily unless the recipe says otherwise."""
+
+    num_completions: Literal[1] = 1
+    temperature: Annotated[float, Field(ge=0)] = 0.0
+
+
 class ConfidenceTarget(Strict):
     """How a record's confidence target is made: a weighted mean of what samples and what annotators say."""
 
@@ -233,7 +240,7 @@ class EvaluateRecipe(Recipe):
     stage: Literal["evaluate"]
     tests: Annotated[dict[str, str], Field(min_length=1)]
     """{name of the test set: records file}."""
-    decoding: Sampling = Sampling(num_completions=1, temperature=0.0)
+    decoding: Decoding = Decoding()
     rewards: list[RewardSpec] = []
     """Scored on the answers too, as the metric `reward`, their weighted sum."""
     num_bootstrap: Annotated[int, Field(ge=100)] = 1000
