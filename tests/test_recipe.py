@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from emoreason.faults import UserError
-from emoreason.recipe import DpoRecipe, EvaluateRecipe, GrpoRecipe, SftRecipe, load_recipe
+from emoreason.recipe import DpoRecipe, EvaluateRecipe, GrpoRecipe, SftRecipe, load_folder, load_recipe, moved
 
 AS_TEXT = "was read as text, since YAML wants a point in a number with an exponent"
 SFT = """\
@@ -242,3 +242,32 @@ def test_pixels_are_ordered(path: Path) -> None:
 def test_a_reward_is_named_by_its_address(path: Path, func: str) -> None:
     (fault,) = faults_of(write(path, GRPO), f'rewards.0.func="{func}"')
     assert "rewards[0].func: String should match pattern" in fault and repr(func) in fault
+
+
+# Folders.
+
+
+def test_an_override_goes_to_the_recipes_that_have_its_key(tiny_dir: Path) -> None:
+    recipes, faults = load_folder(tiny_dir, ["seed=7", "trainer.learning_rate=3.0e-4", "phases.0.trainer.max_steps=2"])
+    assert faults == []
+    assert {recipe.seed for recipe in recipes.values()} == {7}
+    assert recipes[tiny_dir / "stage1_sft.yaml"].phases[0].trainer["max_steps"] == 2
+    assert recipes[tiny_dir / "stage3_grpo.yaml"].trainer["learning_rate"] == 3.0e-4
+
+
+def test_an_override_that_suits_no_recipe_is_a_fault(tiny_dir: Path) -> None:
+    _, faults = load_folder(tiny_dir, ["trianer.max_steps=2"])
+    assert faults == ["override 'trianer.max_steps=2' suits no recipe of recipes/tiny; did you mean 'trainer'?"]
+
+
+def test_a_folder_without_recipes_is_a_fault(tmp_path: Path) -> None:
+    recipes, (fault,) = load_folder(tmp_path)
+    assert recipes == {} and "no recipes (*.yaml) here" in fault
+
+
+def test_a_moved_recipe_writes_and_reads_under_the_new_root(tiny_dir: Path) -> None:
+    recipe = moved(load_recipe(tiny_dir / "stage3_grpo.yaml"), Path("runs/tiny"), Path("elsewhere/seed1"))
+    assert recipe.output_dir == "elsewhere/seed1/stage3_grpo"
+    assert recipe.model.path == "elsewhere/seed1/stage2_confidence/checkpoint"
+    hub = load_recipe(tiny_dir / "stage1_sft.yaml", ["model.path=Qwen/Qwen2.5-VL-7B-Instruct"])
+    assert moved(hub, Path("runs/tiny"), Path("elsewhere")).model.path == "Qwen/Qwen2.5-VL-7B-Instruct"
