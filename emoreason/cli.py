@@ -1,9 +1,11 @@
 """The door. Each command imports what it needs when it runs, so that `check` and `--help` never wait for torch."""
 
+import errno
 import json
 import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -192,12 +194,17 @@ def _quiet() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     logging.getLogger("torch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 
 def main() -> None:
     """Run the command line; the user's mistakes end with exit code 2, an interrupt with 130."""
     try:
-        app(standalone_mode=False)
+        # Typer turns an interrupt into an exit code that it returns.
+        if (code := app(standalone_mode=False)) == 130:
+            raise KeyboardInterrupt
+        if code:
+            sys.exit(code)
     except UserError as error:
         for fault in error.faults:
             print(f"error: {fault}", file=sys.stderr)
@@ -218,4 +225,4 @@ def main() -> None:
 
 
 def _disk_is_full(error: BaseException) -> bool:
-    return getattr(error, "errno", None) == 28 or "No space left on device" in str(error)
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)

@@ -115,7 +115,7 @@ def test_a_second_run_does_nothing(line: Line) -> None:
 def test_a_folder_with_another_run_is_refused(line: Line) -> None:
     done = line.emoreason("train", "recipes/tiny/stage3_grpo.yaml", "trainer.learning_rate=5.0e-4", check=False)
     assert done.returncode == 2
-    assert "holds another run (trainer.learning_rate: 0.001 -> 0.0005)" in done.stderr
+    assert "holds another run (trainer.learning_rate: 0.0004 -> 0.0005)" in done.stderr
 
 
 def test_a_prompt_longer_than_the_budget_is_refused_by_name(line: Line) -> None:

@@ -16,7 +16,9 @@ pytestmark = pytest.mark.slow
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen([sys.executable, "-m", "emoreason", *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A shell that runs in the background ignores SIGINT, and so would its children.
+    return subprocess.Popen([sys.executable, "-m", "emoreason", *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                            text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # fmt: skip
 
 
 def wait_for(path: Path, process: subprocess.Popen, seconds: float = 120) -> None:
@@ -31,6 +33,12 @@ def steps_of(path: Path) -> list[tuple[str, int]]:
     return [(row["phase"], row["step"]) for row in map(json.loads, path.read_text().splitlines()) if "loss" in row]
 
 
+def assert_same_weights(one: Path, other: Path) -> None:
+    before, after = load_file(one), load_file(other)
+    assert before.keys() == after.keys()
+    assert not [name for name in before if not (before[name] == after[name]).all()]
+
+
 def test_sft_killed_in_the_last_phase_ends_with_the_same_weights(line: Line) -> None:
     arguments = ("train", "recipes/tiny/stage1_sft.yaml", "output_dir=runs/killed/stage1_sft")
     run, whole = line.folder / "runs/killed/stage1_sft", line.folder / "runs/tiny/stage1_sft"
@@ -41,9 +49,7 @@ def test_sft_killed_in_the_last_phase_ends_with_the_same_weights(line: Line) -> 
     # What a kill in the middle of a save leaves: a newer checkpoint without its mark.
     (run / "trainer/3_reasoning/steps/checkpoint-9999").mkdir()
     line.emoreason(*arguments)
-    before, after = (load_file(path / "checkpoint/model.safetensors") for path in (whole, run))
-    assert before.keys() == after.keys()
-    assert all((before[name] == after[name]).all() for name in before)
+    assert_same_weights(run / "checkpoint/model.safetensors", whole / "checkpoint/model.safetensors")
     assert steps_of(run / "metrics.jsonl") == steps_of(whole / "metrics.jsonl")
 
 
@@ -57,13 +63,14 @@ def test_grpo_killed_in_the_middle_scores_every_step_once(line: Line) -> None:
     line.emoreason(*arguments)
     steps = [json.loads(text)["step"] for text in (run / "completions.jsonl").read_text().splitlines()]
     assert steps == [step for step in range(4) for _ in range(8)]
+    assert_same_weights(run / "checkpoint/adapter_model.safetensors", whole / "checkpoint/adapter_model.safetensors")
     assert steps_of(run / "metrics.jsonl") == steps_of(whole / "metrics.jsonl")
 
 
 def test_ctrl_c_says_that_the_same_command_goes_on(line: Line) -> None:
     arguments = ("train", "recipes/tiny/stage1_sft.yaml", "output_dir=runs/stopped/stage1_sft")
     process = start(line.folder, *arguments)
-    wait_for(line.folder / "runs/stopped/stage1_sft/metrics.jsonl", process)
+    wait_for(line.folder / "runs/stopped/stage1_sft/trainer/3_reasoning/steps/checkpoint-10/complete.json", process)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and errors.rstrip().endswith("stopped; the same command goes on from here")

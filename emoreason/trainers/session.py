@@ -96,9 +96,21 @@ def open_model(recipe: TrainingRecipe, frozen: list[Part]) -> tuple[PreTrainedMo
     return model, processor
 
 
+def restore_weights(model: PreTrainedModel, checkpoint: str) -> None:
+    """Load the weights of a checkpoint into the model, all of them or none.
+
+    transformers 5.24's Trainer reads the file itself, without strictness: `save_pretrained` writes a vision-language model's
+    weights under the names of its hub checkpoint, the model's own differ, and nothing is loaded, without a word.
+    """
+    model.load_state_dict(type(model).from_pretrained(checkpoint, dtype=model.dtype).state_dict(), strict=True)
+
+
 def train_and_save(trainer: Trainer, processor: ProcessorMixin, destination: Path) -> None:
     """Train, from the newest complete checkpoint where there is one, and put the result at `destination`, whole or not at all."""
-    trainer.train(resume_from_checkpoint=newest_complete(Path(trainer.args.output_dir)))
+    checkpoint = newest_complete(Path(trainer.args.output_dir))
+    if checkpoint and not (Path(checkpoint) / "adapter_config.json").exists() and not trainer.is_deepspeed_enabled:
+        restore_weights(trainer.model, checkpoint)
+    trainer.train(resume_from_checkpoint=checkpoint)
     temporary = destination.with_name(f".tmp_{destination.name}")
     trainer.save_model(str(temporary))
     if trainer.is_world_process_zero():
