@@ -60,7 +60,7 @@ def test_share_of_the_annotators(target: dict, label: str, expected: float | Non
 
 
 def made(chance: float, human: float | None, **changes: float) -> float:
-    return confidence_target(chance, human, **{**ConfidenceTarget().model_dump(), **changes})
+    return confidence_target(chance, human, **{**ConfidenceTarget().model_dump(exclude={"views"}), **changes})
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ FLOORS = [
     Floor(
         "machines",
         "models from_scratch training_data rollouts trainers trainers.callbacks",
-        "torch transformers datasets peft tokenizers",
+        "torch transformers datasets peft tokenizers accelerate",
     ),
     # `session` opens models and resumes from what `callbacks` marks; the engine fills the dataclass of its package.
     Floor("drives", "rollouts.transformers_engine trainers.session trainers.grpo", "trl"),
