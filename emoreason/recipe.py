@@ -223,6 +223,12 @@ class ConfidenceRecipe(TrainingRecipe):
     sampling: Sampling = Sampling()
     confidence: ConfidenceTarget = ConfidenceTarget()
 
+    @model_validator(mode="after")
+    def _views_differ(self) -> "ConfidenceRecipe":
+        if self.confidence.views > 1 and self.augment is None:
+            raise ValueError(f"confidence.views is {self.confidence.views} but augment is null, so all views are the same; give augment: {{}}")
+        return self
+
 
 class GrpoRecipe(TrainingRecipe):
     stage: Literal["grpo"]

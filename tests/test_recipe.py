@@ -271,3 +271,8 @@ def test_a_moved_recipe_writes_and_reads_under_the_new_root(tiny_dir: Path) -> N
     assert recipe.model.path == "elsewhere/seed1/stage2_confidence/checkpoint"
     hub = load_recipe(tiny_dir / "stage1_sft.yaml", ["model.path=Qwen/Qwen2.5-VL-7B-Instruct"])
     assert moved(hub, Path("runs/tiny"), Path("elsewhere")).model.path == "Qwen/Qwen2.5-VL-7B-Instruct"
+
+
+def test_views_without_augmentation_are_all_the_same(tiny_dir: Path) -> None:
+    with pytest.raises(UserError, match=r"confidence\.views is 3 but augment is null"):
+        load_recipe(tiny_dir / "stage2_confidence.yaml", ["augment=null"])
