@@ -73,7 +73,7 @@ def run(
     """
     _quiet()
     from emoreason.preflight import check_recipe
-    from emoreason.recipe import load_folder, moved
+    from emoreason.recipe_files import load_folder, moved
 
     recipes, faults = load_folder(recipes_dir, overrides)
     if runs_dir is not None:
@@ -168,7 +168,7 @@ def predict(
 def _faults(path: Path) -> list[str]:
     """Every fault of a recipe, in its own file and in what it names."""
     from emoreason.preflight import check_recipe
-    from emoreason.recipe import load_recipe
+    from emoreason.recipe_files import load_recipe
 
     try:
         return check_recipe(path, load_recipe(path))
@@ -180,7 +180,7 @@ def _checked(path: Path, overrides: list[str] | None):
     """The recipe, after everything that can be checked before torch is imported."""
     _quiet()
     from emoreason.preflight import check_recipe
-    from emoreason.recipe import load_recipe
+    from emoreason.recipe_files import load_recipe
 
     recipe = load_recipe(path, overrides)
     if faults := check_recipe(path, recipe):

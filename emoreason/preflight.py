@@ -6,7 +6,8 @@ from typing import Any
 from emoreason.faults import UserError
 from emoreason.media import media_faults
 from emoreason.prompts import target_problems
-from emoreason.recipe import AnyRecipe, ConfidenceRecipe, DpoRecipe, EvaluateRecipe, GrpoRecipe, SftRecipe, load_folder
+from emoreason.recipe import AnyRecipe, ConfidenceRecipe, DpoRecipe, EvaluateRecipe, GrpoRecipe, SftRecipe
+from emoreason.recipe_files import load_folder
 from emoreason.records import COLUMNS, Record, read_records
 from emoreason.rewarding import binding_faults
 from emoreason.run_dir import RunDir

@@ -1,16 +1,13 @@
 """The recipe: one YAML file a stage. Strict, complete, checked without a GPU; nothing else configures a run."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from emoreason.completions import Template
 from emoreason.emotions import LABEL_SPACES, OPEN_VOCABULARY
-from emoreason.faults import UserError, did_you_mean, raise_faults
-from emoreason.schema import Strict, describe, dotted
-from emoreason.trainer_fields import trainer_faults
+from emoreason.faults import did_you_mean
+from emoreason.schema import Strict
 
 Part = Literal["vision", "projector", "language"]
 
@@ -255,149 +252,3 @@ class EvaluateRecipe(Recipe):
 AnyRecipe = SftRecipe | ConfidenceRecipe | GrpoRecipe | DpoRecipe | EvaluateRecipe
 RECIPE_CLASSES = {"sft": SftRecipe, "confidence": ConfidenceRecipe, "grpo": GrpoRecipe, "dpo": DpoRecipe, "evaluate": EvaluateRecipe}
 CONFIG_KIND = {"sft": "sft", "confidence": "sft", "grpo": "grpo", "dpo": "dpo"}
-
-
-def load_recipe(path: Path, overrides: list[str] | None = None) -> AnyRecipe:
-    """The recipe in a YAML file, with `key.path=value` overrides applied.
-
-    Raises:
-        UserError: with every fault that the file alone shows, each with file, line and key.
-    """
-    values, lines = _read_yaml(path)
-    for override in overrides or []:
-        place = _apply_override(values, override)
-        lines = {key: where for key, where in lines.items() if key[: len(place)] != place}
-        for size in range(1, len(place) + 1):
-            lines.setdefault(place[:size], f"override {override!r}")
-    stage = values.get("stage")
-    if not isinstance(stage, str) or stage not in RECIPE_CLASSES:
-        raise UserError(f"{path}: stage is {stage!r}; accepted: {', '.join(RECIPE_CLASSES)}")
-    recipe_class = RECIPE_CLASSES[stage]
-    faults, recipe = [], None
-    try:
-        recipe = TypeAdapter(recipe_class).validate_python(values)
-    except ValidationError as error:
-        faults += [_fault(path, lines, location, text) for location, text in describe(error, recipe_class)]
-    if stage != "evaluate":
-        faults += _trainer_faults(path, lines, stage, values)
-    raise_faults(faults)
-    return recipe
-
-
-def load_folder(folder: Path, overrides: list[str] | None = None) -> tuple[dict[Path, AnyRecipe], list[str]]:
-    """(the recipes of a folder by path, the faults of those that do not load).
-
-    An override goes to the recipes whose stage has its first key, and must suit at least one.
-    """
-    recipes, faults, used = {}, [], set()
-    for path in sorted(folder.glob("*.yaml")):
-        try:
-            stage = _read_yaml(path)[0].get("stage")
-            keys = RECIPE_CLASSES[stage].model_fields if isinstance(stage, str) and stage in RECIPE_CLASSES else {}
-            mine = [one for one in overrides or [] if one.partition("=")[0].split(".")[0] in keys]
-            used.update(mine)
-            recipes[path] = load_recipe(path, mine)
-        except UserError as error:
-            faults += error.faults
-    if not recipes and not faults:
-        faults.append(f"{folder}: no recipes (*.yaml) here (relative paths start at {Path.cwd()})")
-    known = sorted({key for recipe_class in RECIPE_CLASSES.values() for key in recipe_class.model_fields})
-    for override in sorted(set(overrides or []) - used):
-        faults.append(f"override {override!r} suits no recipe of {folder}{did_you_mean(override.partition('=')[0].split('.')[0], known)}")
-    return recipes, faults
-
-
-def moved(recipe: AnyRecipe, old_root: Path, new_root: Path) -> AnyRecipe:
-    """The recipe with `output_dir` and `model.path` under another root, where they lie under the old one."""
-
-    def move(path: str) -> str:
-        return str(new_root / Path(path).relative_to(old_root)) if Path(path).is_relative_to(old_root) else path
-
-    model = recipe.model.model_copy(update={"path": move(recipe.model.path)})
-    return recipe.model_copy(update={"output_dir": move(recipe.output_dir), "model": model})
-
-
-def _trainer_faults(path: Path, lines: dict[tuple, int | str], stage: str, values: dict) -> list[str]:
-    blocks = [((), values.get("trainer"))]
-    phases = values.get("phases") if isinstance(values.get("phases"), list) else []
-    blocks += [(("phases", index), phase.get("trainer")) for index, phase in enumerate(phases) if isinstance(phase, dict)]
-    return [
-        _fault(path, lines, (*where, "trainer", name), text)
-        for where, settings in blocks if isinstance(settings, dict)
-        for name, text in trainer_faults(CONFIG_KIND[stage], settings)
-    ]  # fmt: skip
-
-
-def _fault(path: Path, lines: dict[tuple, int | str], location: tuple, text: str) -> str:
-    """`lines` holds the line of each key, or the override that set it."""
-    line = next((lines[location[:size]] for size in range(len(location), 0, -1) if location[:size] in lines), "")
-    where = f"{path}:{line}" if isinstance(line, int) else line or str(path)
-    return f"{where}: {dotted(location)}: {text}" if location else f"{where}: {text}"
-
-
-def _read_yaml(path: Path) -> tuple[dict, dict[tuple, int]]:
-    """The values of a YAML file and the line of each key; a key given twice is a fault."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such recipe (relative paths start at {Path.cwd()})") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a recipe: {error}") from error
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: a recipe is a mapping of keys, this file holds {type(values).__name__}")
-    lines: dict[tuple, int] = {}
-    faults: list[str] = []
-    _walk(root, (), lines, faults, path)
-    raise_faults(faults)
-    return values, lines
-
-
-def _walk(node: yaml.Node, location: tuple, lines: dict[tuple, int], faults: list[str], path: Path) -> None:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            place = (*location, key.value)
-            line = key.start_mark.line + 1
-            if place in lines:
-                faults.append(f"{path}:{line}: {dotted(place)}: given twice, first on line {lines[place]}")
-            lines.setdefault(place, line)
-            _walk(value, place, lines, faults, path)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            lines[*location, index] = value.start_mark.line + 1
-            _walk(value, (*location, index), lines, faults, path)
-
-
-def _apply_override(values: dict, override: str) -> tuple:
-    """Set `key.path=value` in nested mappings and lists, the value read as YAML; the location that was set."""
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise UserError(f"override {override!r}: give key.path=value, for example trainer.learning_rate=1.0e-6")
-    *parents, last = key.split(".")
-    place: Any = values
-    location: list[str | int] = []
-    for part in parents:
-        location.append(int(part) if isinstance(place, list) and part.isdigit() else part)
-        if isinstance(place, list):
-            if not part.isdigit() or int(part) >= len(place):
-                raise UserError(f"override {override!r}: {part!r} is no place in a list of {len(place)}")
-            place = place[int(part)]
-        else:
-            place = place.setdefault(part, {})
-        if not isinstance(place, dict | list):
-            raise UserError(f"override {override!r}: {part!r} holds {place!r}, which has no keys")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"override {override!r}: the value is not YAML") from error
-    if isinstance(place, list):
-        if not last.isdigit() or int(last) >= len(place):
-            raise UserError(f"override {override!r}: {last!r} is no place in a list of {len(place)}")
-        place[int(last)] = value
-        return (*location, int(last))
-    place[last] = value
-    return (*location, last)

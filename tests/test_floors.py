@@ -27,7 +27,7 @@ FLOORS = [
     Floor("words", "emotions completions files"),
     Floor("strictness", "schema trainer_fields", "pydantic"),
     Floor("contracts", "records recipe rewarding run_dir", "yaml pebble"),
-    Floor("shaping", "prompts curriculum confidence preferences metrics media", "numpy sklearn PIL"),
+    Floor("shaping", "recipe_files prompts curriculum confidence preferences metrics media", "numpy sklearn PIL"),
     Floor("preflight", "preflight"),
     # The torch line.
     Floor(

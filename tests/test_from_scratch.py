@@ -29,7 +29,7 @@ def test_special_tokens_are_one_token_each(tokenizer) -> None:
 def test_the_same_seed_builds_the_same_checkpoint(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from safetensors.numpy import load_file
 
-    from emoreason.recipe import load_recipe
+    from emoreason.recipe_files import load_recipe
     from emoreason.stages.sft import build
 
     monkeypatch.chdir(line.folder)

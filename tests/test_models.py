@@ -8,7 +8,8 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Q
 
 from emoreason.faults import UserError
 from emoreason.models import freeze, load_model, lora_config, parts_of
-from emoreason.recipe import LoraSettings, ModelSettings, load_recipe
+from emoreason.recipe import LoraSettings, ModelSettings
+from emoreason.recipe_files import load_recipe
 
 pytestmark = pytest.mark.slow  # imports torch and transformers
 STAGE1 = Path(__file__).parents[1] / "recipes" / "tiny" / "stage1_sft.yaml"

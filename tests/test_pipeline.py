@@ -12,7 +12,7 @@ from emoreason.completions import Template
 from emoreason.faults import UserError
 from emoreason.files import read_json, sha256
 from emoreason.pipeline import make_line, parents_first
-from emoreason.recipe import load_folder
+from emoreason.recipe_files import load_folder
 
 pytestmark = pytest.mark.slow
 STAGES = ("stage1_sft", "stage2_confidence", "stage3_dpo", "stage3_grpo")

@@ -7,7 +7,7 @@ import pytest
 from emoreason.files import read_jsonl, write_jsonl
 from emoreason.media import load_picture
 from emoreason.preflight import MAX_SHOWN, check_recipe, data_paths
-from emoreason.recipe import load_recipe
+from emoreason.recipe_files import load_recipe
 from emoreason.run_dir import RunDir
 
 RECIPES = Path(__file__).parents[1] / "recipes"

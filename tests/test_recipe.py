@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from emoreason.faults import UserError
-from emoreason.recipe import DpoRecipe, EvaluateRecipe, GrpoRecipe, SftRecipe, load_folder, load_recipe, moved
+from emoreason.recipe import DpoRecipe, EvaluateRecipe, GrpoRecipe, SftRecipe
+from emoreason.recipe_files import load_folder, load_recipe, moved
 
 AS_TEXT = "was read as text, since YAML wants a point in a number with an exponent"
 SFT = """\

@@ -12,7 +12,8 @@ import yaml
 from pydantic import BaseModel
 
 from emoreason.preflight import check_recipe
-from emoreason.recipe import CONFIG_KIND, RECIPE_CLASSES, AnyRecipe, Sampling, load_recipe
+from emoreason.recipe import CONFIG_KIND, RECIPE_CLASSES, AnyRecipe, Sampling
+from emoreason.recipe_files import load_recipe
 from emoreason.rewarding import load_function
 from emoreason.run_dir import RunDir
 from emoreason.trainer_fields import trainer_fields

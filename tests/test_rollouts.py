@@ -7,7 +7,8 @@ from conftest import Line
 
 from emoreason.completions import Template
 from emoreason.models import load_for_sampling
-from emoreason.recipe import Sampling, load_recipe
+from emoreason.recipe import Sampling
+from emoreason.recipe_files import load_recipe
 from emoreason.rollouts.transformers_engine import generate
 from emoreason.training_data import Rows, picture_tokens, read_sources, with_pictures
 

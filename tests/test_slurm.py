@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from emoreason.recipe import load_recipe
+from emoreason.recipe_files import load_recipe
 
 ROOT = Path(__file__).parents[1]
 TRAINING = ["stage1_sft", "stage2_confidence", "stage3_dpo", "stage3_grpo"]

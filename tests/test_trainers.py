@@ -11,7 +11,7 @@ from trl import GRPOTrainer, SFTTrainer
 from emoreason.curriculum import mix
 from emoreason.faults import UserError
 from emoreason.prompts import target_text
-from emoreason.recipe import load_recipe
+from emoreason.recipe_files import load_recipe
 from emoreason.run_dir import RunDir
 from emoreason.stages import grpo, sft
 from emoreason.trainers.session import open_model, trainer_config
