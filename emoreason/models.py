@@ -37,6 +37,8 @@ def load_processor(path: str, media: MediaSettings, trust_remote_code: bool = Fa
 def load_model(settings: ModelSettings) -> PreTrainedModel:
     """The model at `settings.path` in eval mode; an adapter found there is merged into its base in float32 first.
 
+    An adapter that is then trained on it names this folder as its base, and the chain is merged link by link.
+
     Raises:
         UserError: no checkpoint at that path, or one that transformers cannot read.
     """
@@ -46,8 +48,10 @@ def load_model(settings: ModelSettings) -> PreTrainedModel:
     if not adapter.exists():
         return _from_pretrained(AutoModelForImageTextToText, settings.path, dtype=dtype, **arguments)
     base = json.loads(adapter.read_text())["base_model_name_or_path"]
-    model = _from_pretrained(AutoModelForImageTextToText, base, dtype=torch.float32, **arguments)
-    return PeftModel.from_pretrained(model, settings.path).merge_and_unload().to(dtype)
+    model = load_model(settings.model_copy(update={"path": base, "dtype": "float32"}))
+    merged = PeftModel.from_pretrained(model, settings.path).merge_and_unload().to(dtype)
+    merged.name_or_path = settings.path
+    return merged
 
 
 def load_for_sampling(settings: ModelSettings, media: MediaSettings) -> tuple[PreTrainedModel, ProcessorMixin]:

@@ -75,3 +75,25 @@ def test_a_folder_that_is_no_release_is_left_alone(line: Line) -> None:
 def test_an_unfinished_run_is_not_released(line: Line) -> None:
     done = line.emoreason("release", "runs/tiny/absent", "out", check=False)
     assert done.returncode == 2 and "no finished run" in done.stderr and not (line.folder / "out").exists()
+
+
+def test_an_adapter_on_an_adapter_keeps_both(line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import torch
+    from peft import get_peft_model
+
+    from emoreason.models import load_model, lora_config
+    from emoreason.recipe import LoraSettings, ModelSettings
+
+    monkeypatch.chdir(line.folder)
+    first = load_model(ModelSettings(path="runs/tiny/stage3_grpo/checkpoint", dtype="float32"))
+    inputs = {"input_ids": torch.arange(40, 60)[None]}
+    with torch.no_grad():
+        before = first(**inputs).logits
+        second = get_peft_model(first, lora_config(LoraSettings(r=4), first))
+        for name, parameter in second.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.normal_(parameter, std=0.1)
+        expected = second(**inputs).logits
+        second.save_pretrained(tmp_path / "second")
+        found = load_model(ModelSettings(path=str(tmp_path / "second"), dtype="float32"))(**inputs).logits
+    assert torch.allclose(found, expected, atol=1e-4) and not torch.allclose(found, before, atol=1e-2)

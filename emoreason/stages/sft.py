@@ -9,7 +9,7 @@ fixed before it starts. The loss is TRL's, on the completion alone.
 from pathlib import Path
 
 from accelerate import PartialState
-from peft import get_peft_model
+from peft import PeftModel, get_peft_model
 from rich.console import Console
 from rich.progress import Progress
 from trl import SFTConfig, SFTTrainer
@@ -39,10 +39,14 @@ def run(recipe: SftRecipe) -> RunDir:
     configs = [trainer_config("sft", recipe, folder / "steps", phase.trainer) for folder, phase in zip(folders, recipe.phases, strict=True)]
     destinations = [*(folder / "model" for folder in folders[:-1]), run_dir.checkpoint_path]
     done = [destination for destination in destinations if destination.exists()]
-    start = recipe.model_copy(update={"model": recipe.model.model_copy(update={"path": str(done[-1]) if done else recipe.model.path})})
-    model, processor = open_model(start, recipe.model.freeze)
     if recipe.model.lora:
-        model = get_peft_model(model, lora_config(recipe.model.lora, model))
+        model, processor = open_model(recipe, recipe.model.freeze)
+        # The phases train one adapter on one base, so that nothing of the folder for resuming is needed afterwards.
+        fresh = lora_config(recipe.model.lora, model)
+        model = PeftModel.from_pretrained(model, done[-1], is_trainable=True) if done else get_peft_model(model, fresh)
+    else:
+        path = str(done[-1]) if done else recipe.model.path
+        model, processor = open_model(recipe.model_copy(update={"model": recipe.model.model_copy(update={"path": path})}), recipe.model.freeze)
     for phase, config, destination in zip(recipe.phases, configs, destinations, strict=True):
         if destination.exists():
             continue
