@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from emoreason.completions import Template, parse_completion
 from emoreason.emotions import LABEL_SPACES
-from emoreason.files import read_json, write_json, write_jsonl
+from emoreason.files import read_json, sha256, write_json, write_jsonl
 from emoreason.metrics import Scored, evaluate_rows, mean_with_interval
 from emoreason.models import load_for_sampling
 from emoreason.recipe import DataSource, EvaluateRecipe, Recipe, Sampling
@@ -27,14 +27,14 @@ from emoreason.training_data import Example, Rows, read_sources, with_pictures
 
 
 def run(recipe: EvaluateRecipe) -> dict[str, dict[str, Any]]:
-    """{test: its metrics}, from disk where a test was evaluated on this checkpoint before."""
+    """{test: its metrics}, from disk where nothing that they depend on has changed since: weights, records, prompt, decoding, rewards."""
     folder = Path(recipe.output_dir) / "eval"
     template = template_of(recipe)
     results, opened = {}, None
     for name, path in recipe.tests.items():
         report_path = folder / f"{name}.json"
-        settings = {"checkpoint": recipe.model.path, "template": list(template.tags), "answer": template.answer,
-                    "decoding": recipe.decoding.model_dump(), "records": path, "rewards": [spec.model_dump() for spec in recipe.rewards]}  # fmt: skip
+        settings = {**recipe.model_dump(exclude={"output_dir", "tests"}), "template": list(template.tags), "answer": template.answer,
+                    "checkpoint": fingerprint(recipe.model.path), "records": path, "records_sha256": sha256(Path(path))}  # fmt: skip
         if report_path.exists() and (known := read_json(report_path)).get("settings") == settings:
             results[name] = known
             continue
@@ -47,6 +47,15 @@ def run(recipe: EvaluateRecipe) -> dict[str, dict[str, Any]]:
         results[name] = {**report, "settings": settings}
         write_json(report_path, results[name])
     return results
+
+
+def fingerprint(checkpoint: str) -> dict[str, list[int]]:
+    """{file: [bytes, time of change in ns]} of a checkpoint's weights and settings; {} for a model on the hub.
+
+    Reading the weights of a large model for a hash would take as long as a small evaluation.
+    """
+    files = sorted(path for pattern in ("*.safetensors", "*.json") for path in Path(checkpoint).glob(pattern))
+    return {path.name: [path.stat().st_size, path.stat().st_mtime_ns] for path in files}
 
 
 def template_of(recipe: Recipe) -> Template:

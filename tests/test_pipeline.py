@@ -12,7 +12,7 @@ from emoreason.completions import Template
 from emoreason.faults import UserError
 from emoreason.files import read_json, sha256
 from emoreason.pipeline import make_line, parents_first
-from emoreason.recipe_files import load_folder
+from emoreason.recipe_files import load_folder, load_recipe
 
 pytestmark = pytest.mark.slow
 STAGES = ("stage1_sft", "stage2_confidence", "stage3_dpo", "stage3_grpo")
@@ -142,3 +142,32 @@ def test_a_shrunken_recipe_is_still_the_tiny_one(line: Line) -> None:
         mine, shipped = yaml.safe_load(path.read_text()), yaml.safe_load((Path(__file__).parents[1] / "recipes/tiny" / path.name).read_text())
         for key in ("stage", "template", "prompt", "media", "rewards", "label_space", "augment"):
             assert mine.get(key) == shipped.get(key)
+
+
+def test_an_evaluation_is_done_again_when_what_it_depends_on_changes(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    from emoreason import evaluate
+
+    monkeypatch.chdir(line.folder)
+    shutil.copytree("runs/tiny/stage1_sft/checkpoint", "runs/again/checkpoint")
+    records = Path("runs/again/records.jsonl")
+    shutil.copytree("recipes/tiny/data/images", "runs/again/images")
+    shutil.copy("recipes/tiny/data/heldout_style.jsonl", records)
+    overrides = ["model.path=runs/again/checkpoint", "output_dir=runs/again", f"tests={{one: {records}}}", "template.confidence=false"]
+    asked = []
+    sample = evaluate.sample
+    monkeypatch.setattr(evaluate, "sample", lambda *arguments: asked.append(1) or sample(*arguments))
+
+    def times_asked(*more: str) -> int:
+        asked.clear()
+        evaluate.run(load_recipe(Path("recipes/tiny/evaluate.yaml"), [*overrides, *more]))
+        return len(asked)
+
+    assert (times_asked(), times_asked()) == (1, 0)
+    assert times_asked("prompt.question=Who?") == 1
+    assert (times_asked(), times_asked()) == (1, 0)
+    records.write_text(records.read_text().splitlines(keepends=True)[0])
+    assert times_asked() == 1
+    weights = Path("runs/again/checkpoint/model.safetensors")
+    weights.write_bytes(weights.read_bytes())  # trained again: the same place and size, another time
+    assert times_asked() == 1
+    shutil.rmtree("runs/again")
