@@ -48,16 +48,25 @@ def release(run_dir: RunDir, destination: Path) -> Path:
                     **{**settings, "template": TemplateSettings(**settings["template"])})  # fmt: skip
     temporary = destination.with_name(f".tmp_{destination.name}")
     shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        _write(run_dir, recipe, temporary, {**settings, "released_from": identity, "lineage": lineage(run_dir)})
+        publish(temporary, destination)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return destination
+
+
+def _write(run_dir: RunDir, recipe: Recipe, temporary: Path, about: dict[str, Any]) -> None:
+    """Write the folder and check it."""
+    manifest = run_dir.manifest
     model, processor = load_model(recipe.model), load_processor(recipe.model.path, recipe.media)
     model.to(getattr(torch, manifest["recipe"]["model"]["dtype"])).save_pretrained(temporary)
     processor.save_pretrained(temporary)
     _end_of_turn(model, processor).save_pretrained(temporary)
-    write_json(temporary / "emoreason.json", {**settings, "released_from": identity, "lineage": lineage(run_dir)})
+    write_json(temporary / "emoreason.json", about)
     write_text(temporary / "README.md", model_card(run_dir))
     _prove(recipe, temporary, manifest)
     _check_files(temporary)
-    publish(temporary, destination)
-    return destination
 
 
 def _end_of_turn(model, processor):

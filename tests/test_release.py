@@ -97,3 +97,22 @@ def test_an_adapter_on_an_adapter_keeps_both(line: Line, monkeypatch: pytest.Mon
         second.save_pretrained(tmp_path / "second")
         found = load_model(ModelSettings(path=str(tmp_path / "second"), dtype="float32"))(**inputs).logits
     assert torch.allclose(found, expected, atol=1e-4) and not torch.allclose(found, before, atol=1e-2)
+
+
+def test_a_merged_model_that_answers_otherwise_is_not_released(line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from emoreason import release
+    from emoreason.faults import UserError
+    from emoreason.run_dir import RunDir
+
+    monkeypatch.chdir(line.folder)
+    right = release.load_model
+
+    def perturbed(settings):
+        model = right(settings)
+        model.get_output_embeddings().weight.data.neg_()
+        return model
+
+    monkeypatch.setattr(release, "load_model", perturbed)
+    with pytest.raises(UserError, match="nothing was released"):
+        release.release(RunDir("runs/tiny/stage3_grpo"), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
