@@ -151,6 +151,10 @@ def predict(
     Example: emoreason predict runs/tiny/release recipes/tiny/data/images/twemoji/1f622.png
     """
     _quiet()
+    from emoreason.faults import raise_faults
+    from emoreason.preflight import prediction_faults
+
+    raise_faults(prediction_faults(folder, pictures))  # before torch is waited for
     from emoreason.predict import predict as predict_pictures
 
     rows = predict_pictures(folder, pictures)
@@ -214,15 +218,17 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         print("stopped; the same command goes on from here", file=sys.stderr)
         sys.exit(130)
-    except Exception as error:
+    except Exception as error:  # the last door: what is not the user's mistake goes on as it is
         if hasattr(error, "exit_code") and hasattr(error, "show"):  # a mistake on the command line, found by click
             error.show()
             sys.exit(error.exit_code)
-        if _disk_is_full(error):
-            print(f"error: the disk is full: {error}; free some space, then run the same command again", file=sys.stderr)
+        if _has_no_room(error):
+            print(f"error: a file has no room: {error}; free some space or raise the limit, then run the same command again", file=sys.stderr)
             sys.exit(2)
         raise
 
 
-def _disk_is_full(error: BaseException) -> bool:
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error)
+def _has_no_room(error: BaseException) -> bool:
+    """Full disk, quota, or limit on a file's size; safetensors reports it in an error of its own, with the number in its text."""
+    codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return getattr(error, "errno", None) in codes or any(f"(os error {code})" in str(error) or f"code: {code}," in str(error) for code in codes)

@@ -5,10 +5,10 @@ from typing import Any
 
 from emoreason.completions import Template, parse_completion
 from emoreason.evaluate import sample
-from emoreason.faults import UserError
+from emoreason.faults import raise_faults
 from emoreason.files import read_json
-from emoreason.media import load_picture
 from emoreason.models import load_for_sampling
+from emoreason.preflight import prediction_faults
 from emoreason.recipe import ModelSettings, Recipe, Sampling
 from emoreason.records import Media, Record
 from emoreason.training_data import Example, Rows
@@ -20,18 +20,8 @@ def predict(folder: Path, pictures: list[Path], max_new_tokens: int = 512) -> li
     Raises:
         UserError: the folder is no release, or a picture is missing or damaged; all such pictures in one report.
     """
-    settings_path = folder / "emoreason.json"
-    if not settings_path.exists():
-        raise UserError(f"{folder}: no release here (emoreason.json is missing); make one: emoreason release RUN {folder}")
-    settings = read_json(settings_path)
-    faults = []
-    for picture in pictures:
-        try:
-            load_picture(picture)
-        except UserError as error:
-            faults += error.faults
-    if faults:
-        raise UserError(faults)
+    raise_faults(prediction_faults(folder, pictures))
+    settings = read_json(folder / "emoreason.json")
     shared = {key: settings[key] for key in ("template", "prompt", "media", "label_space", "seed")}
     recipe = Recipe(output_dir=str(folder), model=ModelSettings(path=str(folder), dtype="float32"), **shared)
     template = Template(**settings["template"])

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from emoreason.faults import UserError
-from emoreason.media import media_faults
+from emoreason.media import load_picture, media_faults
 from emoreason.prompts import target_problems
 from emoreason.recipe import AnyRecipe, ConfidenceRecipe, DpoRecipe, EvaluateRecipe, GrpoRecipe, SftRecipe
 from emoreason.recipe_files import load_folder
@@ -13,6 +13,19 @@ from emoreason.rewarding import binding_faults
 from emoreason.run_dir import RunDir
 
 MAX_SHOWN = 20
+
+
+def prediction_faults(folder: Path, pictures: list[Path]) -> list[str]:
+    """What keeps a release from answering for these pictures: no release there, a picture that is missing or damaged."""
+    faults = []
+    if not (folder / "emoreason.json").exists():
+        faults.append(f"{folder}: no release here (emoreason.json is missing); make one: emoreason release RUN {folder}")
+    for picture in pictures:
+        try:
+            load_picture(picture)
+        except UserError as error:
+            faults += error.faults
+    return faults
 
 
 def check_recipe(path: Path, recipe: AnyRecipe, line: list[AnyRecipe] | None = None) -> list[str]:
