@@ -3,10 +3,10 @@
     emoreason train recipes/tiny/stage2_confidence.yaml
 
 The model of stage 1 answers each record, or several random views of it, several times. How often its samples agree on an
-answer, turned into the share of right answers at that agreement and mixed with the annotators' share, is its confidence. Then SFT on the model's
-own answers: a right one is taught whole, a wrong one stands in the prompt and only its `<confidence>` is taught, so that
-the model learns to doubt a wrong answer without learning to give it. Give records that stage 1 was not trained on: on its
-own training data a model always agrees with itself.
+answer, turned into the share of right answers at that agreement and mixed with the annotators' share, is its confidence.
+Then SFT on the model's own answers: a right one is taught whole, a wrong one stands in the prompt and only its
+`<confidence>` is taught, so that the model learns to doubt a wrong answer without learning to give it. Give records that
+stage 1 was not trained on: on its own training data a model always agrees with itself.
 """
 
 from dataclasses import dataclass, replace
