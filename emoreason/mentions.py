@@ -34,11 +34,11 @@ _NEGATING_PAIRS = frozenset({("free", "of"), ("free", "from"), ("far", "from"), 
 _KEEPERS = frozenset("only just merely simply solely doubt wonder without hide hides conceal conceals contain suppress mask disguise help".split())
 _CONTRASTS = frozenset("but however yet although though whereas while instead because since so".split())
 _SUBJECTS = frozenset("i he she they it we you this that these those his her their its my our your the a an who which there".split())
-_HEDGES = frozenset("might may could maybe perhaps possibly potentially conceivably if whether unless unsure uncertain unclear".split())
+_HEDGES = frozenset("might may could maybe perhaps possible possibly potentially conceivably if whether unless unsure uncertain unclear".split())
 # Behind one of these, what was found missing before says nothing: `the lack of a smile suggests sadness`.
 _LACKS = frozenset("lack lacks lacked lacking absence without devoid".split())
 _INFERENCES = frozenset("suggests suggest suggesting indicates indicate indicating shows showing conveys implies means points reveals".split())
-_ABSENT = frozenset("absent missing lacking nonexistent".split())
+_ABSENT = frozenset("absent missing lacking nonexistent inactive".split())
 _PRESENT = frozenset(
     "present visible seen evident shown observed observable apparent detected detectable there noticeable displayed active activated "
     "found expressed noted".split()
@@ -84,7 +84,17 @@ class Scope:
             hedged |= self.words[index] in _HEDGES
         if self._negated_behind(last):
             return "negated"
-        return "hedged" if hedged or self._asked(last) else "asserted"
+        return "hedged" if hedged or self._hedged_behind(last) or self._asked(last) else "asserted"
+
+    def _hedged_behind(self, last: int) -> bool:
+        """`fear may be present`, `anger is possible`: in the next two words of the clause."""
+        for index in range(last + 1, min(last + 3, len(self.words))):
+            gap = self._gap(index - 1)
+            if _HARD_BREAK.search(gap) or "," in gap or self.words[index] in ("and", "or", "if", "whether", *_CONTRASTS):
+                return False
+            if self.words[index] in _HEDGES:
+                return True
+        return False
 
     def _words_before(self, first: int) -> Iterator[tuple[int, bool]]:
         """(word, whether a comma follows it) of the words that may speak of the word `first`, nearest first: those of its clause."""
@@ -133,7 +143,7 @@ class Scope:
             if word in _ABSENT and (not in_list or not _PLURAL_VERBS.isdisjoint(self.words[last + 1 : index])):
                 return True
             negated |= word == "not" or word == "nowhere" or (word.endswith("n't"))
-            if negated and word in _PRESENT:
+            if negated and (word in _PRESENT or (word == "not" and _HARD_BREAK.search(self._gap(index)))):
                 return True
         return False
 
@@ -179,10 +189,13 @@ class Finder:
         words, lengths, found = scope.words, self._lengths, []
         index = 0
         while index < len(words):
-            size = next((size for size in lengths.get(words[index], ()) if tuple(words[index : index + size]) in self._terms), 0)
-            if size:
-                last = index + size - 1
-                term = self._terms[tuple(words[index : index + size])]
-                found.append(Mention(term, scope.starts[index], scope.ends[last], scope.status_of_words(index, last)))
-            index += size or 1
+            for size in lengths.get(words[index], ()):
+                term = self._terms.get(tuple(words[index : index + size]))
+                if term is not None and index + size <= len(words):  # at the end of the text the slice is shorter than the term
+                    last = index + size - 1
+                    found.append(Mention(term, scope.starts[index], scope.ends[last], scope.status_of_words(index, last)))
+                    index += size
+                    break
+            else:
+                index += 1
         return found
