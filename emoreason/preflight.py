@@ -110,6 +110,8 @@ def _parent_faults(path: Path, recipe: AnyRecipe, line: list[AnyRecipe]) -> list
             return [f"{path}: model.path: {recipe.model.path} does not exist, and no recipe beside this one writes it"]
         return []
     mine, faults = recipe.model_dump(), []
+    for key in ("media", "prompt", "template"):  # a run of an older version lacks the keys that came later
+        parent = {**parent, key: {**type(getattr(recipe, key))().model_dump(), **parent[key]}}
     for key in ("label_space", "media", "prompt"):
         if mine[key] != parent[key]:
             faults.append(f"{path}: {key}: {mine[key]} here, but {parent[key]} where {recipe.model.path} was trained")

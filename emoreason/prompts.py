@@ -1,6 +1,6 @@
 """A record as the conversation that a model reads, and as the text that it should write."""
 
-from emoreason.completions import Template, parse_completion, render
+from emoreason.completions import Template, choice_letter, normalise_word, parse_completion, render
 from emoreason.emotions import LABEL_SPACES
 from emoreason.recipe import PromptSettings
 from emoreason.records import Record
@@ -8,11 +8,14 @@ from emoreason.records import Record
 
 def instruction_for(template: Template) -> str:
     """How to answer in this template, as one sentence of the prompt."""
+    parts = ", ".join(f"<{name}></{name}>" for name in template.sections)
     wants = {
-        "think": "reason about the evidence in <think></think>",
+        "think": f"reason about the evidence in <think></think>, in the parts {parts}" if parts else "reason about the evidence in <think></think>",
         "answer": {
             "label": "name the one emotion in <answer></answer>",
             "list": "name the emotions in <answer></answer>, the dominant one first, separated by commas",
+            "choice": "give the letter of the right choice in <answer></answer>",
+            "verdict": "say in <answer></answer> whether the statement is correct or incorrect",
             "none": "",
         }[template.answer],
         "confidence": "state how likely it is that your answer is right, from 0 to 1, in <confidence></confidence>",
@@ -26,7 +29,9 @@ def prompt_messages(record: Record, template: Template, settings: PromptSettings
     lines = [f'Text: "{record.text}"'] if record.text else []
     lines.append(record.question or settings.question)
     classes = record.target.choices or LABEL_SPACES.get(label_space, ())
-    if settings.list_classes and classes:
+    if template.answer == "choice":
+        lines += [f"({chr(ord('A') + index)}) {choice}" for index, choice in enumerate(record.target.choices)]
+    elif settings.list_classes and classes:
         lines.append(f"Choose from: {', '.join(classes)}.")
     lines.append(settings.instruction if settings.instruction is not None else instruction_for(template))
     content: list[dict] = [{"type": "image"} for _ in record.media.images]
@@ -38,7 +43,10 @@ def prompt_messages(record: Record, template: Template, settings: PromptSettings
 def gold_answers(record: Record, template: Template) -> list[str]:
     """The answer that the record's annotators give, in the form that the template asks for; [] when they give none."""
     target = record.target
-    if template.answer == "label":
+    if template.answer == "choice":
+        letter = choice_letter(normalise_word(target.label or ""), target.choices)
+        return [letter] if letter else []
+    if template.answer in ("label", "verdict"):
         return [target.label] if target.label else target.labels[:1]
     return target.labels or ([target.label] if target.label else [])
 
@@ -46,7 +54,10 @@ def gold_answers(record: Record, template: Template) -> list[str]:
 def target_text(record: Record, template: Template, think_from: str = "reasoning", confidence: float | None = None) -> str:
     """The completion that the model should write for this record, before it is checked by `target_problems`."""
     think = "; ".join(cue for cues in record.target.cues.values() for cue in cues) if think_from == "cues" else record.target.reasoning or ""
-    return render(template, think, gold_answers(record, template), confidence)
+    answers = gold_answers(record, template)
+    if template.answer == "choice":
+        answers = [letter.upper() for letter in answers]
+    return render(template, think, answers, confidence, record.target.sections)
 
 
 def target_problems(record: Record, template: Template, think_from: str = "reasoning", confidence: float | None = None) -> list[str]:

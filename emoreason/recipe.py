@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from emoreason.completions import Template
+from emoreason.completions import SECTIONS, AnswerKind, Template, ThinkKind
 from emoreason.emotions import LABEL_SPACES, OPEN_VOCABULARY
 from emoreason.faults import did_you_mean
 from emoreason.schema import Strict
@@ -104,15 +104,32 @@ class DataSource(Strict):
     """How often a record of this file is drawn, relative to one of weight 1."""
 
 
+def _named_sections(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+    if given not in SECTIONS:
+        raise ValueError(f"unknown set of sections {given!r}{did_you_mean(given, SECTIONS)}")
+    return list(SECTIONS[given])
+
+
 class TemplateSettings(Strict):
     """What the model writes; see `completions.Template`."""
 
-    think: Literal["none", "free"] = "free"
-    answer: Literal["none", "label", "list"] = "label"
+    think: ThinkKind = "free"
+    answer: AnswerKind = "label"
     confidence: bool = False
+    sections: Annotated[list[str], BeforeValidator(_named_sections)] = []
+    """With `think: sections`, the tags inside `<think>` in order, or the name of a published set of them."""
+    prefilled: bool = False
+    """The chat template ends the prompt with `<think>`, so that completions start inside of it."""
+
+    @model_validator(mode="after")
+    def _is_a_template(self) -> "TemplateSettings":
+        self.build()
+        return self
 
     def build(self) -> Template:
-        return Template(self.think, self.answer, self.confidence)
+        return Template(self.think, self.answer, self.confidence, tuple(self.sections), self.prefilled)
 
 
 class Phase(Strict):
@@ -136,6 +153,10 @@ class RewardSpec(Strict):
     kwargs: dict[str, Any] = {}
     timeout_s: Annotated[float, Field(gt=0)] | None = 60.0
     """Seconds that one call may take, in a process of its own; null calls it in this process without a limit."""
+    on_error: Literal["stop", "mask"] = "stop"
+    """What a failure does: `stop` the run, or `mask`, leave out the completions that fail alone too, with a warning each."""
+    max_masked_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Of one call's completions (one is always allowed); beyond it the run stops."""
 
 
 class Sampling(Strict):
@@ -230,6 +251,8 @@ class ConfidenceRecipe(TrainingRecipe):
 class GrpoRecipe(TrainingRecipe):
     stage: Literal["grpo"]
     rewards: Annotated[list[RewardSpec], Field(min_length=1)]
+    reward_alarm_steps: Annotated[int, Field(gt=0)] | None = 20
+    """Warn of a reward, or of a spread within groups, that stays constant for so many steps; null never warns."""
 
 
 class DpoRecipe(TrainingRecipe):

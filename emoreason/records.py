@@ -59,7 +59,10 @@ class Target(Strict):
     cues: dict[str, list[str]] = {}
     """Observable evidence by modality, e.g. `{"image": ["eyes narrowed"], "text": ["says they lost"]}`."""
     reasoning: str | None = None
+    sections: dict[str, str] = {}
+    """The reasoning in named parts, for templates with `think: sections`, e.g. `{"scene": "...", "analysis": "..."}`."""
     choices: list[str] = []
+    """What a multiple-choice question offers, in the order of its letters; `label` is one of them."""
 
     @model_validator(mode="after")
     def _labels_exist(self) -> "Target":

@@ -2,7 +2,18 @@ import random
 
 import pytest
 
-from emoreason.completions import Completion, Template, completion_text, normalise_word, parse_completion, parse_confidence, render
+from emoreason.completions import (
+    SECTIONS,
+    Completion,
+    Template,
+    choice_letter,
+    completion_text,
+    normalise_word,
+    parse_completion,
+    parse_confidence,
+    read_verdict,
+    render,
+)
 
 FULL = Template(think="free", answer="list", confidence=True)
 LABEL = Template(think="free", answer="label")
@@ -60,12 +71,6 @@ def test_a_template_without_tags_holds_no_text():
         ("<answer>joy,</answer>", WORDS, ["<answer> has an empty item"]),
         ("<answer>joy, fear</answer>", ANSWER, ["<answer> names 2 labels where one is asked: joy, fear"]),
         ("<answer>joy and fear</answer>", ANSWER, ["<answer> names 2 labels where one is asked: joy, fear"]),
-        (
-            "<think>x</think><answer>joy</answer><confidence>high</confidence>",
-            FULL,
-            ["<confidence> holds 'high', not a number from 0 to 1"],
-        ),
-        ("<think>x</think><answer>joy</answer><confidence></confidence>", FULL, ["<confidence> holds '', not a number from 0 to 1"]),
         ("<think>x", FULL, ["<think> is not closed; cut off?", "<answer> is missing", "<confidence> is missing"]),
     ],
 )
@@ -154,49 +159,128 @@ def test_normalise_word(text, word):
     assert normalise_word(word) == word
 
 
+EMOCALIBER = Template(think="sections", answer="label", confidence=True, sections=SECTIONS["emocaliber"])
+TREE = Template(think="sections", answer="label", sections=SECTIONS["videmo"])
+
+
+@pytest.mark.parametrize("sections", SECTIONS.values(), ids=SECTIONS)
+def test_sections_are_rendered_and_read_back(sections):
+    template = Template(think="sections", answer="list", confidence=True, sections=sections)
+    texts = {name: f"what {name} shows; and more" for name in sections}
+    parsed = parse_completion(render(template, "", ["joy"], 0.7, texts), template)
+    assert (parsed.sections, parsed.answers, parsed.confidence, parsed.problems) == (texts, ["joy"], 0.7, [])
+    assert list(parsed.sections) == list(sections)
+
+
 @pytest.mark.parametrize(
-    ("text", "value"),
+    ("think", "sections", "problems"),
     [
-        ("0.85", 0.85),
-        (".85", 0.85),
-        ("0,85", 0.85),
-        (" 0.85\n", 0.85),
-        ("85%", 0.85),
-        ("85 %", 0.85),
-        ("85.5%", 0.855),
-        ("8/10", 0.8),
-        ("8 / 10", 0.8),
-        ("8.5/10", 0.85),
-        ("0", 0.0),
-        ("1", 1.0),
-        ("1.00", 1.0),
-        ("100%", 1.0),
-        ("10/10", 1.0),
-        ("1.5", None),
-        ("85", None),
-        ("101%", None),
-        ("11/10", None),
-        ("0/0", None),
-        ("8%/10", None),
-        ("-0.5", None),
-        ("+0.5", None),
-        ("1e-1", None),
-        ("nan", None),
-        ("inf", None),
-        ("high", None),
-        ("0.8 or 0.2", None),
-        ("about 0.8", None),
-        ("0.8.1", None),
-        ("%", None),
-        (".", None),
-        ("", None),
-        ("9" * 5000, None),
-        ("9" * 5000 + "/" + "9" * 5000, None),
-        ("1/" + "9" * 400, 0.0),
+        ("<attribute>a</attribute><expression>b</expression><emotion>c</emotion>", {"attribute": "a", "expression": "b", "emotion": "c"}, []),
+        ("\n<Attribute>a</ATTRIBUTE> <expression>b</expression>\n<emotion>c</emotion>", {"attribute": "a", "expression": "b", "emotion": "c"}, []),
+        ("<attribute>a</attribute><emotion>c</emotion>", {"attribute": "a", "emotion": "c"}, ["<expression> is missing in <think>"]),
+        ("<attribute>a</attribute><expression> </expression><emotion>c</emotion>", {"attribute": "a", "emotion": "c"}, ["<expression> is empty"]),
+        (
+            "<expression>b</expression><attribute>a</attribute><emotion>c</emotion>",
+            {"attribute": "a", "expression": "b", "emotion": "c"},
+            ["the sections are out of order; accepted: attribute, expression, emotion"],
+        ),
+        (
+            "<attribute>a</attribute><attribute>x</attribute><expression>b</expression><emotion>c</emotion>",
+            {"attribute": "a", "expression": "b", "emotion": "c"},
+            ["<attribute> stands twice in <think>"],
+        ),
+        (
+            "so <attribute>a</attribute><expression>b</expression><emotion>c</emotion>",
+            {"attribute": "a", "expression": "b", "emotion": "c"},
+            ["text outside the sections of <think>"],
+        ),
+        ("a, b, c", {}, ["<attribute> is missing in <think>", "<expression> is missing in <think>", "<emotion> is missing in <think>"]),
+        (
+            "<attribute>a<expression>b</expression></attribute><emotion>c</emotion>",
+            {"expression": "b", "emotion": "c"},
+            ["<attribute> is missing in <think>"],
+        ),
     ],
 )
-def test_spellings_of_confidence(text, value):
-    assert parse_confidence(text) == (None if value is None else pytest.approx(value))
+def test_sections_are_read_as_far_as_they_go(think, sections, problems):
+    parsed = parse_completion(f"<think>{think}</think><answer>joy</answer>", TREE)
+    assert (parsed.sections, parsed.label, parsed.problems) == (sections, "joy", problems)
+
+
+def test_a_template_that_cannot_be_is_refused():
+    for wrong in ({"think": "sections"}, {"sections": ("a",)}, {"think": "sections", "sections": ("a", "a")},
+                  {"think": "sections", "sections": ("answer",)}, {"think": "sections", "sections": ("A b",)}):
+        with pytest.raises(ValueError, match="sections"):
+            Template(**wrong)
+    with pytest.raises(ValueError, match="prefilled"):
+        Template(think="none", prefilled=True)
+
+
+def test_a_prefilled_think_may_be_missing_or_repeated():
+    template = Template(think="free", answer="label", prefilled=True)
+    expected = Completion("lips up", ["joy"], None, [])
+    assert parse_completion("lips up</think><answer>joy</answer>", template) == expected
+    assert parse_completion("<think>lips up</think><answer>joy</answer>", template) == expected
+    assert parse_completion("\n <THINK>lips up</think><answer>joy</answer>", template) == expected
+    assert render(template, "lips up", ["joy"]) == "lips up</think><answer>joy</answer>"
+    assert parse_completion("lips up</think><answer>joy</answer>", LABEL).problems == ["<think> is missing"]
+
+
+def test_what_the_reasoning_quotes_is_no_answer():
+    text = "<think>The form is <answer>fear</answer><confidence>0.1</confidence></think>"
+    parsed = parse_completion(text, FULL)
+    assert (parsed.answers, parsed.confidence) == ([], None)
+    assert parse_completion(text + "<answer>joy</answer><confidence>0.8</confidence>", FULL).answers == ["joy"]
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("B", "b"), ("b", "b"), ("(B)", "b"), ("B.", "b"), ("B) joy", "b"), ("(b) joy, pride", "b"), ("B: joy", "b"), ("The answer is (B)", "b"),
+        ("joy", "joy"), ("a smile", "a smile"), ("A wide smile", "a wide smile"), ("A, B", None), ("(A) or (B)", None), ("A and C", None),
+        ("", None), ("B, b", "b"),
+    ],
+)  # fmt: skip
+def test_a_choice_is_a_letter_or_a_text(text, answer):
+    parsed = parse_completion(f"<answer>{text}</answer>", Template(think="none", answer="choice"))
+    assert parsed.label == answer
+    assert bool(parsed.problems) == (answer is None)
+
+
+def test_a_choice_is_found_among_the_choices():
+    choices = ["(A) A wide smile", "(B) Crossed arms", "C. Tears"]
+    answers_given = ("a", "b", "a wide smile", "tears", "d", "smile", "")
+    assert [choice_letter(answer, choices) for answer in answers_given] == ["a", "b", "a", "c", None, None, None]
+    assert choice_letter("joy", ["joy", "Joy"]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [("correct", "correct"), ("Incorrect.", "incorrect"), ("**Yes**", "correct"), ("no", "incorrect"), ("TRUE", "correct"),
+     ("not correct", "incorrect"), ("correct, incorrect", None), ("maybe", None), ("", None), ("A", None), ("the statement is correct and so on", None)],
+)  # fmt: skip
+def test_a_verdict_is_one_word(text, verdict):
+    parsed = parse_completion(f"<answer>{text}</answer>", Template(think="none", answer="verdict"))
+    assert parsed.label == verdict == read_verdict(text)
+    assert bool(parsed.problems) == (verdict is None)
+
+
+@pytest.mark.parametrize("text", ["joy，fear", "joy、fear", "joy；fear"])
+def test_full_width_separators_separate(text):
+    assert answers(text) == ["joy", "fear"]
+
+
+def test_a_label_that_holds_a_separator_is_one_label():
+    assert answers("Doubt/Confusion", ANSWER) == ["doubt/confusion"]
+    assert answers("joy, doubt/confusion and fear") == ["joy", "doubt/confusion", "fear"]
+    assert answers("doubt/fear") == ["doubt", "fear"]
+
+
+def test_confidence_in_words_is_read_but_breaks_the_format():
+    parsed = parse_completion("<think>x</think><answer>joy</answer><confidence>high</confidence>", FULL)
+    assert parsed.confidence == 0.8
+    assert len(parsed.problems) == 1 and parsed.problems[0].startswith("<confidence> holds 'high'")
+    assert parse_confidence("85%") == 0.85
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -250,4 +334,6 @@ def test_completion_text_of_each_form_that_trl_hands_over():
     assert completion_text("joy") == "joy"
     assert completion_text([{"role": "assistant", "content": "joy"}]) == "joy"
     assert completion_text([{"role": "assistant", "content": [{"type": "text", "text": "jo"}, {"type": "text", "text": "y"}]}]) == "joy"
+    assert completion_text([{"role": "assistant", "content": None}]) == ""
+    assert completion_text([{"role": "assistant"}]) == ""
     assert completion_text([]) == ""

@@ -121,7 +121,7 @@ def test_the_target_text_follows_the_template(template: Template, think_from: st
         ({"label": None, "labels": []}, LABEL, "<answer> is empty"),
         ({"label": None, "labels": ["joy, pride"]}, Template(answer="list"), "the parser reads ['joy', 'pride'] where the record says "),
         ({"label": "Joy", "labels": []}, LABEL, "the parser reads ['joy'] where the record says ['Joy']"),
-        ({}, Template(confidence=True), "<confidence> holds '', not a number from 0 to 1"),
+        ({}, Template(confidence=True), "<confidence> holds '': empty"),
     ],
 )
 def test_a_target_that_would_teach_a_wrong_format_is_named(changes: dict, template: Template, problem: str) -> None:

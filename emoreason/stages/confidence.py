@@ -50,7 +50,7 @@ def run(recipe: ConfidenceRecipe) -> RunDir:
 
 def before_confidence(recipe: ConfidenceRecipe) -> Template:
     """The template of the stage before."""
-    return Template(recipe.template.think, recipe.template.answer, confidence=False)
+    return replace(recipe.template.build(), confidence=False)
 
 
 def sample_answers(recipe: ConfidenceRecipe, examples: list[Example]) -> list[dict]:

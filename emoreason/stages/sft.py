@@ -6,6 +6,7 @@ A phase continues from the weights of the one before, with a learning-rate sched
 fixed before it starts. The loss is TRL's, on the completion alone.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from accelerate import PartialState
@@ -14,7 +15,6 @@ from rich.console import Console
 from rich.progress import Progress
 from trl import SFTConfig, SFTTrainer
 
-from emoreason.completions import Template
 from emoreason.curriculum import mix
 from emoreason.from_scratch import build_checkpoint
 from emoreason.models import freeze, lora_config
@@ -81,7 +81,7 @@ def build(recipe: SftRecipe) -> None:
     examples = [example for source in read_sources(recipe.data) for example in source]
     texts = [text for phase in recipe.phases for text in _texts(recipe, phase)]
     # The confidence stage adds to the template; its sentence and its numbers must be in the vocabulary too.
-    with_confidence = Template(recipe.template.think, recipe.template.answer, confidence=True)
+    with_confidence = replace(recipe.template.build(), confidence=True)
     texts += [instruction_for(with_confidence)] * len(examples)
     texts += [target_text(example.record, with_confidence, "reasoning", index % 101 / 100) for index, example in enumerate(examples)]
     pictured = [(example.record, example.records_path) for example in examples if example.record.media.images]
