@@ -16,7 +16,7 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setup
 
 def sources() -> set[str]:
     """Where each module of ours stands in a wheel."""
-    package = {str(path.relative_to(ROOT)) for path in (ROOT / "emoreason").rglob("*.py")}
+    package = {str(path.relative_to(ROOT)) for pattern in ("*.py", "*.csv") for path in (ROOT / "emoreason").rglob(pattern)}
     return package | {f"emoreason/rewards/{path.name}" for path in (ROOT / "rewards").glob("*.py")}
 
 
@@ -44,10 +44,12 @@ def test_every_folder_with_modules_is_a_package_that_is_listed() -> None:
     assert SETUPTOOLS["package-dir"] == {"emoreason.rewards": "rewards"}
 
 
-def test_a_file_that_is_no_module_would_need_to_be_listed() -> None:
+def test_a_file_that_is_no_module_is_a_table_that_is_listed() -> None:
     """Setuptools leaves them out of a wheel unless told."""
     files = [path for folder in ("emoreason", "rewards") for path in (ROOT / folder).rglob("*") if path.is_file()]
-    assert all(path.suffix in (".py", ".pyc") for path in files) or "package-data" in SETUPTOOLS
+    others = {path for path in files if path.suffix not in (".py", ".pyc")}
+    assert others == set((ROOT / "emoreason" / "tables").glob("*.csv"))
+    assert SETUPTOOLS["package-data"] == {"emoreason": ["tables/*.csv"]}
 
 
 def test_a_checkout_that_is_installed_finds_its_rewards() -> None:
