@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 from emoreason.completions import Template, parse_completion
 from emoreason.emotions import LABEL_SPACES
 from emoreason.files import read_json, sha256, write_json, write_jsonl
-from emoreason.metrics import Scored, evaluate_rows, mean_with_interval
+from emoreason.metrics.evaluation import Scored, evaluate_rows, mean_with_interval
 from emoreason.models import load_for_sampling
 from emoreason.recipe import DataSource, EvaluateRecipe, Recipe, Sampling
 from emoreason.records import columns
@@ -89,7 +89,9 @@ def score(recipe: EvaluateRecipe, examples: list[Example], rollouts: list[Rollou
         rows = [{**columns(example.record), "template": template} for example in examples]
         rewards = [RewardFunc.from_spec(spec) for spec in recipe.rewards]
         totals, _ = total_reward(rewards, [rollout.text for rollout in rollouts], {key: [row[key] for row in rows] for key in rows[0]})
-        report["metrics"]["reward"] = mean_with_interval(totals, num_bootstrap=recipe.num_bootstrap)
+        scored_totals = [total for total in totals if total is not None]  # a masked completion has none, and `n` tells
+        if scored_totals:
+            report["metrics"]["reward"] = mean_with_interval(scored_totals, num_bootstrap=recipe.num_bootstrap)
     return report
 
 

@@ -10,7 +10,9 @@ from sklearn.metrics import f1_score, recall_score, roc_auc_score
 
 from emoreason.completions import Completion, Template, parse_completion
 from emoreason.faults import UserError
-from emoreason.metrics import Scored, brier_score, constant_confidence_ece, evaluate_rows, expected_calibration_error, set_f1
+from emoreason.metrics.calibration import brier_score, constant_confidence_ece, expected_calibration_error
+from emoreason.metrics.evaluation import Scored, evaluate_rows
+from emoreason.metrics.sets import set_f1
 
 CLASSES = ("joy", "anger", "fear")
 
@@ -226,7 +228,7 @@ def test_intervals_are_repeatable_and_hold_the_value(random_rows: list[Scored]) 
 
 def test_resamples_in_blocks_are_the_same_resamples(random_rows: list[Scored], monkeypatch: pytest.MonkeyPatch) -> None:
     whole = evaluate_rows(random_rows, CLASSES, num_bootstrap=50)
-    monkeypatch.setattr("emoreason.metrics._WEIGHTS_IN_MEMORY", 7 * len(random_rows))
+    monkeypatch.setattr("emoreason.metrics.bootstrap._DRAWS_IN_MEMORY", 7 * len(random_rows))
     assert evaluate_rows(random_rows, CLASSES, num_bootstrap=50) == whole
 
 
