@@ -1,19 +1,10 @@
 """How well do the answer words cover the record's emotion words, and nothing else?"""
 
-import math
 from collections.abc import Callable
 
 from emoreason.completions import Template, completion_text, normalise_word, parse_completion
 from emoreason.faults import UserError
-
-# What is left of the score of num_answers > num_labels >= 1 words. P3 is 0 at one label: ln 1 = 0.
-LENGTH_PENALTIES: dict[str, Callable[[int, int], float]] = {
-    "none": lambda num_answers, num_labels: 1.0,
-    "P1": lambda num_answers, num_labels: 1 / (num_answers - num_labels + 1),
-    "P2": lambda num_answers, num_labels: num_labels / num_answers,
-    "P3": lambda num_answers, num_labels: math.log(num_labels) / math.log(num_answers),
-    "P3s": lambda num_answers, num_labels: math.log(num_labels + 1) / math.log(num_answers + 1),
-}
+from emoreason.metrics.sets import LENGTH_PENALTIES
 
 
 def emotion_set_reward(
