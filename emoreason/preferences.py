@@ -12,12 +12,13 @@ class Pair:
     margin: float
 
 
-def make_pairs(texts: list[str], scores: list[float], min_margin: float, max_pairs: int) -> list[Pair]:
+def make_pairs(texts: list[str], scores: list[float | None], min_margin: float, max_pairs: int) -> list[Pair]:
     """Up to `max_pairs` pairs with distinct texts, the widest margins first, each text at most once on each side.
 
     Pairs with a margin below `min_margin` teach noise and are left out; a record whose completions score alike has none.
+    A completion with the score None could not be scored and is in no pair.
     """
-    order = sorted(range(len(texts)), key=lambda index: -scores[index])
+    order = sorted((index for index, score in enumerate(scores) if score is not None), key=lambda index: -scores[index])
     candidates = [
         Pair(best, worst, scores[best] - scores[worst])
         for best in order for worst in reversed(order) if scores[best] - scores[worst] >= min_margin and texts[best] != texts[worst]

@@ -44,3 +44,8 @@ def test_nothing_to_choose_between_gives_no_pair(texts: list[str], scores: list[
 
 def test_negative_scores_rank_like_others() -> None:
     assert make_pairs(["a", "b"], [-2.0, -1.5], 0.2, 10) == [Pair(chosen=1, rejected=0, margin=0.5)]
+
+
+def test_a_completion_that_could_not_be_scored_is_in_no_pair():
+    assert make_pairs(["a", "b", "c"], [1.0, None, 0.0], 0.2, 5) == [Pair(0, 2, 1.0)]
+    assert make_pairs(["a", "b"], [None, 1.0], 0.2, 5) == []

@@ -52,6 +52,7 @@ def make_trainer(recipe: GrpoRecipe, config: GRPOConfig, model, processor, run_d
     rewards = [RewardFunc.from_spec(spec) for spec in recipe.rewards]
     return LoggedGRPOTrainer(
         model, rewards, config, train_dataset=dataset, processing_class=processor, run_dir=run_dir,
+        alarm_steps=recipe.reward_alarm_steps,
         peft_config=lora_config(recipe.model.lora, model) if recipe.model.lora else None,
         callbacks=[MetricsLog(run_dir, "grpo"), MarkComplete()],
     )  # fmt: skip
