@@ -26,6 +26,11 @@ Overrides = Annotated[
     typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Changes to the recipe, e.g. trainer.learning_rate=1.0e-6", show_default=False),
 ]
 out, err = Console(), Console(stderr=True)
+reward_app = typer.Typer(no_args_is_help=True, help="Write a reward of your own, and check that it keeps the contract.")
+bench_app = typer.Typer(no_args_is_help=True, help="How fast the parts are on this machine, beside what they can be compared with.")
+app.add_typer(reward_app, name="reward")
+app.add_typer(bench_app, name="bench")
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command()
@@ -167,6 +172,157 @@ def predict(
         confidence = "-" if row["confidence"] is None else f"{row['confidence']:.2f}"
         table.add_row(row["picture"], row["reasoning"] or "-", ", ".join(row["emotions"]) or "-", confidence, "; ".join(row["problems"]))
     out.print(table)
+
+
+@app.command()
+def score(
+    recipe: RecipePath,
+    completions: Annotated[Path, typer.Argument(help="JSON Lines with `id` and `completion` or `completions`.", show_default=False)],
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """The rewards of a recipe on saved completions: each one's mean, range and spread within a record, without a model.
+
+    A spread of 0 means that GRPO would learn nothing from that reward. --json prints one line a completion instead.
+
+    Example: emoreason score recipes/tiny/stage3_grpo.yaml runs/tiny/stage3_grpo/completions.jsonl
+    """
+    loaded = _checked(recipe, overrides)
+    if not getattr(loaded, "rewards", None):
+        raise UserError(f"{recipe}: has no rewards; give a recipe of stage grpo, dpo or evaluate that has")
+    from rich.progress import Progress
+
+    from emoreason.scoring import score_file, summary
+
+    with Progress(transient=True, console=err) as bar:
+        task = bar.add_task("scoring", total=None)
+        rows = score_file(loaded, completions, lambda done, total: bar.update(task, completed=done, total=total))
+    if as_json:
+        for row in rows:
+            print(json.dumps(row, ensure_ascii=False))
+        return
+    table = Table("reward", "mean", "low", "high", "spread", "n", "not applicable")
+    for name, values in summary(rows).items():
+        numbers = [values[key] for key in ("mean", "low", "high", "spread")]
+        table.add_row(name, *("-" if value is None else f"{value:.3f}" for value in numbers), str(values["n"]), str(values["not_applicable"]))
+    out.print(table)
+    out.print(f"{sum(bool(row['problems']) for row in rows)} of {len(rows)} completions break the template")
+
+
+@app.command()
+def metric(
+    name: Annotated[str, typer.Argument(help="A metric; `list` shows all.", show_default=False)],
+    gold: Annotated[Path | None, typer.Argument(help="CSV or JSON Lines with `id` and what the metric reads.", show_default=False)] = None,
+    predictions: Annotated[Path | None, typer.Argument(help="The same of the model.", show_default=False)] = None,
+    labels: Annotated[str | None, typer.Option(help="The classes: a label space, or words and commas; else those in gold.")] = None,
+    wheels: Annotated[str | None, typer.Option(help="Own wheels by name, with commas, instead of the default five.")] = None,
+    official: Annotated[Path | None, typer.Option(help="The emotion_wheel folder of MER2025 or MER2026, instead of our wheels.")] = None,
+    level: Annotated[str, typer.Option(help="Ring of the wheels: inner or middle.")] = "inner",
+    against: Annotated[Path | None, typer.Option(help="Other predictions, for the difference and its paired interval.")] = None,
+    by: Annotated[str | None, typer.Option(help="A column of gold: the metric in each of its groups, and their mean.")] = None,
+    compat: Annotated[str | None, typer.Option(help="Read `completion` as this published scorer does, quirks included; `list` shows them.")] = None,
+    bootstrap: Annotated[int, typer.Option(help="Resamples behind the interval.", min=1)] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """Score anybody's predictions: one metric of two files that are joined by `id`, with an interval and what was left out.
+
+    Columns: label, or labels (a list), confidence in any spelling, value (a number), text, subset.
+
+    Example: emoreason metric wheel_f gold.csv predictions.csv --official MER2025/emotion_wheel
+    """
+    from emoreason.metrics.named import METRICS, Options
+    from emoreason.metrics.predictions import metric_of_files, named_labels
+    from emoreason.wheels import find_wheels
+
+    if name == "list":
+        table = Table("metric", "reads", "what it is")
+        for key, one in METRICS.items():
+            table.add_row(key, ", ".join(one.reads), one.about)
+        out.print(table)
+        return
+    if compat == "list":
+        from emoreason.compat import COMPAT
+
+        table = Table("scorer", "what it reads", "source")
+        for key, reader in COMPAT.items():
+            table.add_row(key, reader.description, reader.source)
+        out.print(table)
+        return
+    if gold is None or predictions is None:
+        raise UserError(f"emoreason metric {name} needs two files: gold and predictions; `emoreason metric list` shows the metrics")
+    if level not in ("inner", "middle"):
+        raise UserError(f"--level {level}; accepted: inner, middle")
+    wheel_set = find_wheels(str(official) if official else wheels.split(",") if wheels else "own")
+    result = metric_of_files(name, gold, predictions, Options(named_labels(labels or ""), wheel_set, level),
+                             against=against, by=by, compat=compat, num_bootstrap=bootstrap)  # fmt: skip
+    if name.startswith("wheel"):
+        result["wheels"] = wheel_set.source
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False))
+        return
+    table = Table("number", "value")
+    for key, value in _flat(result):
+        table.add_row(key, f"{value:.4f}" if isinstance(value, float) else "-" if value is None else str(value))
+    out.print(table)
+
+
+@reward_app.command("new")
+def reward_new(name: Annotated[str, typer.Argument(help="Small letters, digits and _, e.g. my_reward.", show_default=False)]) -> None:
+    """Write NAME.py with a small reward that works, to be changed into your own.
+
+    Example: emoreason reward new my_reward
+    """
+    from emoreason.files import write_text
+    from emoreason.reward_contract import new_reward_text, reward_name
+
+    text, path = new_reward_text(name), Path(f"{name}.py")
+    if path.exists():
+        raise UserError(f"{path} is there already; choose another name, or move it away")
+    write_text(path, text)
+    print(f"wrote {path}; next: emoreason reward check {path}:{reward_name(name)}")
+
+
+@reward_app.command("check")
+def reward_check(
+    address: Annotated[str, typer.Argument(help="package.module:function or path/to/file.py:function.", show_default=False)],
+    settings: Annotated[list[str] | None, typer.Argument(metavar="[SETTING=VALUE]...", help="As in a recipe's kwargs.", show_default=False)] = None,
+) -> None:
+    """Try a reward on sample records and hostile completions: signature, values, order, time, determinism.
+
+    Example: emoreason reward check my_reward.py:my_reward partial=0.3
+    """
+    from emoreason.faults import raise_faults
+    from emoreason.recipe_files import read_settings
+    from emoreason.reward_contract import PROPERTIES, contract_problems
+
+    raise_faults(contract_problems(address, read_settings(settings or [])))
+    print(f"{address} keeps the contract: {', '.join(PROPERTIES)}")
+
+
+@bench_app.command("rewards")
+def bench_rewards(as_json: AsJson = False) -> None:
+    """Pairs of label lists, and completions, that are scored in a second, in one run on one core.
+
+    Example: emoreason bench rewards --json
+    """
+    from emoreason.bench import bench_rewards as measure
+
+    figures = measure()
+    if as_json:
+        print(json.dumps(figures))
+        return
+    table = Table("figure", "value")
+    for name, value in figures.items():
+        table.add_row(name, ", ".join(value) if isinstance(value, list) else f"{value:,}")
+    out.print(table)
+
+
+def _flat(values: dict, prefix: str = "") -> list[tuple[str, object]]:
+    """(dotted key, value) of everything in nested dictionaries."""
+    pairs = []
+    for key, value in values.items():
+        pairs += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return pairs
 
 
 def _faults(path: Path) -> list[str]:

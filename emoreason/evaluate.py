@@ -84,7 +84,8 @@ def score(recipe: EvaluateRecipe, examples: list[Example], rollouts: list[Rollou
         Scored(example.record.target.label, example.record.target.labels, parse_completion(rollout.text, template))
         for example, rollout in zip(examples, rollouts, strict=True)
     ]
-    report = evaluate_rows(scored, LABEL_SPACES.get(recipe.label_space, ()), num_bootstrap=recipe.num_bootstrap)
+    classes = LABEL_SPACES.get(recipe.label_space, ())
+    report = evaluate_rows(scored, classes, confidence_expected=template.confidence, num_bootstrap=recipe.num_bootstrap)
     if recipe.rewards:
         rows = [{**columns(example.record), "template": template} for example in examples]
         rewards = [RewardFunc.from_spec(spec) for spec in recipe.rewards]

@@ -127,6 +127,18 @@ def _walk(node: yaml.Node, location: tuple, lines: dict[tuple, int], faults: lis
             _walk(value, (*location, index), lines, faults, path)
 
 
+def read_settings(given: list[str]) -> dict[str, Any]:
+    """{setting: value} of `setting=value` words, the values read as YAML.
+
+    Raises:
+        UserError: a word is not of that form.
+    """
+    settings: dict[str, Any] = {}
+    for word in given:
+        _apply_override(settings, word)
+    return settings
+
+
 def _apply_override(values: dict, override: str) -> tuple:
     """Set `key.path=value` in nested mappings and lists, the value read as YAML; the location that was set."""
     key, equals, text = override.partition("=")

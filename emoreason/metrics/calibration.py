@@ -34,9 +34,9 @@ def expected_calibration_error(
     Raises:
         ValueError: see above; also no bins, or an unknown `binning`.
 
-    Source: Naeini, Cooper and Hauskrecht (AAAI 2015); Guo et al. (ICML 2017), equation 3, whose bins are open on the left; equal
-    mass as the adaptive ECE of Nixon et al. (CVPR Workshops 2019), which splits ties. half_open: arXiv 2512.15528, its public
-    evaluation code.
+    Source: Naeini, Cooper and Hauskrecht (AAAI 2015); Guo et al. (ICML 2017), equation 3, whose bins are open on the left. Equal
+    mass as in the adaptive ECE of Nixon et al. (CVPR Workshops 2019); that ties stay together is ours. half_open: the public
+    evaluation code of EmoCaliber (arXiv 2512.15528).
     """
     numbers, outcomes = _checked(confidence, correct)
     sizes, gaps = _gaps(numbers, outcomes, num_bins, binning)
@@ -180,7 +180,7 @@ def aurc(confidence: Sequence[float | None], correct: Sequence[bool]) -> float:
     Among equal confidences the mean over all orders counts, so the order of rows changes nothing, and a constant confidence has
     the error rate. A confidence of None counts as 0.
 
-    Source: Geifman, Uziel and El-Yaniv (ICLR 2019), which leaves ties open.
+    Source: Geifman, Uziel and El-Yaniv (ICLR 2019); how ties are ordered is ours.
     """
     return float(_risks(*_certainty(*_checked(confidence, correct))).mean())
 

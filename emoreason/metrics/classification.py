@@ -117,7 +117,8 @@ def mer2023_score(
         raise ValueError(f"columns of {len(gold)}, {len(predicted)}, {len(gold_valence)} and {len(predicted_valence)} rows given")
     errors = np.array(gold_valence, float) - np.array(predicted_valence, float)
     if not np.isfinite(errors).all():
-        raise ValueError(f"a valence of row {int(np.flatnonzero(~np.isfinite(errors))[0])} is missing or not finite; accepted: finite numbers")
+        row = int(np.flatnonzero(~np.isfinite(errors))[0])
+        raise ValueError(f"a valence of row {row} is missing or not finite; accepted: finite numbers")
     score = weighted_f1(gold, predicted, labels)
     return None if score is None else score - 0.25 * float((errors**2).mean())
 
@@ -211,7 +212,7 @@ def au_f1(
 def au_set_f1(
     gold: Sequence[Iterable[str]], predicted: Sequence[Iterable[str]], *, unknown: Sequence[Iterable[str]] | None = None
 ) -> float | None:
-    """Mean over rows of the F1 of the units of a row, in [0, 1]: the F1 of papers on language models. Not `au_f1`.
+    """Mean over rows of the F1 of the units of a row, in [0, 1], as language models are scored. Not `au_f1`.
 
     Units as in `au_f1_by_unit`; those `unknown` in a row are taken out of both sides. Rows without a gold unit are left out, as in
     `set_f1`, so naming units on a neutral face costs nothing. None where no row is left.
@@ -219,7 +220,8 @@ def au_set_f1(
     Raises:
         ValueError: as there.
 
-    Source: the per-image F1 of FABA-Bench and the reward of Facial-R1 (arXiv 2511.10254), before its scaling to [-1, 1].
+    Source: the F1 in the reward of Facial-R1 (arXiv 2511.10254), before its scaling to [-1, 1]. Which of the two F1 a paper
+    on language models prints is often not said.
     """
     rows = zip(*_unit_sets(gold, predicted, unknown), strict=True)
     found = [score for has, says, hidden in rows if (score := set_f1(says - hidden, has - hidden)) is not None]

@@ -8,6 +8,7 @@ Both raise ValueError.
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -24,11 +25,12 @@ def ccc(gold: Sequence[float], predicted: Sequence[float]) -> float | None:
     columns = _checked(gold, predicted)
     if columns is None:
         return None
-    g, p = columns
-    covariance = 0.0 if _is_constant(g) or _is_constant(p) else float(np.mean((g - g.mean()) * (p - p.mean())))
-    if _is_constant(g) and _is_constant(p) and g[0] == p[0]:
-        return None
-    return float(2 * covariance / (_variance(g) + _variance(p) + (g.mean() - p.mean()) ** 2))
+    largest = max(np.abs(column).max() for column in columns)
+    g, p = (column / (largest or 1.0) for column in columns)  # a common scale changes nothing, and no square overflows
+    if _is_constant(g) and _is_constant(p):
+        return None if g[0] == p[0] else 0.0
+    covariance = 0.0 if _is_constant(g) or _is_constant(p) else np.mean((g - g.mean()) * (p - p.mean()))
+    return float(np.clip(2 * covariance / (_variance(g) + _variance(p) + (g.mean() - p.mean()) ** 2), -1, 1))
 
 
 def plcc(gold: Sequence[float], predicted: Sequence[float]) -> float | None:
@@ -36,9 +38,7 @@ def plcc(gold: Sequence[float], predicted: Sequence[float]) -> float | None:
     columns = _checked(gold, predicted)
     if columns is None or _is_constant(columns[0]) or _is_constant(columns[1]):
         return None
-    g, p = (column - column.mean() for column in columns)
-    # Each scaled first, so that squares of tiny or huge numbers neither vanish nor overflow.
-    g, p = g / np.abs(g).max(), p / np.abs(p).max()
+    g, p = (_centred(column) for column in columns)
     return float(np.clip(g @ p / math.sqrt((g @ g) * (p @ p)), -1, 1))
 
 
@@ -111,6 +111,13 @@ def _is_constant(column: np.ndarray) -> bool:
     return bool((column == column[0]).all())
 
 
+def _centred(column: np.ndarray) -> np.ndarray:
+    """Less its mean and at most 1 in size, so that squares of tiny or huge numbers neither vanish nor overflow."""
+    column = column / np.abs(column).max()
+    column = column - column.mean()
+    return column / np.abs(column).max()
+
+
 def _variance(column: np.ndarray) -> float:
     return 0.0 if _is_constant(column) else float(column.var())
 
@@ -122,7 +129,7 @@ def _checked(gold: Sequence[float], predicted: Sequence[float]) -> tuple[np.ndar
     columns = []
     for name, values in (("gold", gold), ("predicted", predicted)):
         for row, value in enumerate(values):
-            if value is None or not np.isscalar(value) or not math.isfinite(value):
+            if not isinstance(value, Real) or not math.isfinite(value):
                 raise ValueError(f"{name}[{row}] is {value!r}; accepted: a finite number")
         columns.append(np.array(values, float))
     return (columns[0], columns[1]) if len(gold) else None
