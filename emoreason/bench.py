@@ -14,7 +14,7 @@ from typing import Any
 from emoreason.completions import Template, render
 from emoreason.wheels import WheelSet, emotion_mentions, own_wheels
 
-DEFAULT_STACK = ("answer_format", "emotion_label", "emotion_wheel", "confidence_brier", "length_penalty")
+DEFAULT_STACK = ("answer_format", "emotion_label", "emotion_wheel", "confidence_calibration", "length_penalty")
 """The rewards that the shipped GRPO recipes sum up."""
 NUM_PAIRS = 20_000
 NUM_COMPLETIONS = 2_000

@@ -7,7 +7,7 @@
 
 Our own reading, of one answer in whole words and none where it is ambiguous, is `emoreason.completions.parse_completion`; this module
 is for tables beside other people's numbers and for nothing else. What a scorer returns keeps its own form: candidates as it spells
-them, letters in capitals. Each entry is marked as [read in code], by us in the authors' repository, or [second hand].
+them, letters in capitals. Each entry is marked as [read in code] or [second hand]; of R1-Omni's file, what was read is a fork's copy.
 """
 
 import math
@@ -46,7 +46,7 @@ def published_answer(text: str, compat: str, candidates: Sequence[str], gold: st
     """The answer that the scorer `compat` reads in a whole completion, or None where it finds none.
 
     `candidates` are the labels in the benchmark's order, or where letters are asked the texts of the options from A on; `gold` is
-    the right answer as the benchmark writes it, letters in capitals.
+    the right answer as the benchmark writes it, letters in capitals, and where it is empty it is never found.
 
     Raises:
         UserError: `compat` is not in `COMPAT`.
@@ -61,7 +61,7 @@ def published_answer(text: str, compat: str, candidates: Sequence[str], gold: st
 
 
 def published_confidence(text: str, compat: str) -> float | None:
-    """The confidence that the scorer `compat` reads in a whole completion, or None where it reads none.
+    """The confidence in [0, 1] that the scorer `compat` reads in a whole completion, or None where it reads none.
 
     Raises:
         UserError: `compat` is not in `CONFIDENCE_COMPAT`.
@@ -128,12 +128,11 @@ def _emotion_llama(text: str, candidates: Sequence[str], gold: str | None) -> st
 
 
 def _emotion_qwen(text: str, candidates: Sequence[str], gold: str | None) -> str | None:
-    return gold if gold.lower() in text.lower() else None
+    return gold if gold and gold.lower() in text.lower() else None
 
 
 def _emorealm(text: str, candidates: Sequence[str], gold: str | None) -> str | None:
-    letter = re.escape(gold)
-    return gold if re.search(rf"\b[(\[]?{letter}[)\].:]?\b", text.strip().lower(), re.IGNORECASE) else None
+    return gold if gold and re.search(rf"\b[(\[]?{re.escape(gold)}[)\].:]?\b", text.strip().lower(), re.IGNORECASE) else None
 
 
 def _mvei(text: str, candidates: Sequence[str], gold: str | None) -> str | None:
@@ -191,8 +190,8 @@ def _emocaliber_confidence(text: str) -> float | None:
 
 
 def _vecbench_confidence(text: str) -> float | None:
-    span = _first_span_on_a_line(text, "confidence")
-    return None if span is None else _float(span.replace("{", "").replace("}", ""))
+    value = _float((_first_span_on_a_line(text, "confidence") or "").replace("{", "").replace("}", ""))
+    return None if value is None else min(max(value, 0.0), 1.0)
 
 
 def _float(text: str) -> float | None:
@@ -206,8 +205,8 @@ def _float(text: str) -> float | None:
 COMPAT: dict[str, AnswerReader] = {
     "vecbench": AnswerReader(
         _vecbench,
-        "The first candidate, in their order, that is part of a word or more of the answer: `anger` of `danger`, `happy` of `unhappy`. Where "
-        "no answer stands on one line, of the whole response. Small letters; None is the published `unknown`. [read in code]",
+        "The first candidate, in their order, that is in the answer, be it in a word: `anger` in `danger`, `happy` in `unhappy`. Where no "
+        "answer stands on one line, in the whole response. Small letters; None is the published `unknown`. [read in code]",
         "wdqqdw/EmoCaliber, inference/evaluate_multi_task_conf_from_merged.py, the task rows",
     ),
     "vecbench_overall": AnswerReader(
@@ -229,14 +228,14 @@ COMPAT: dict[str, AnswerReader] = {
     ),
     "facial_r1": AnswerReader(
         _facial_r1,
-        "The last answer, else the whole response, stripped. What is then compared differs: for equality by the paper, by Levenshtein ratio, "
-        "which pays in part for a word that is spelled alike, in the repository's default reward. [read in code]",
+        "The last answer, else the whole response, stripped. It is compared for equality by the paper, but by Levenshtein ratio, which pays "
+        "in part for a word that is spelled alike, in the repository's default reward. [read in code]",
         "RobitsG/Facial-R1, src/open-r1-multimodal/src/open_r1/grpo_jsonl.py, default accuracy reward",
     ),
     "emotion_llama": AnswerReader(
         _emotion_llama,
-        "What stands behind the last space; all that is no candidate, such as `happy.`, is `neutral`. The repository has since replaced it. "
-        "[read in code]",
+        "What stands behind the last space; all that is no candidate, such as `happy.`, is `neutral`. The repository has since replaced "
+        "it. [read in code]",
         "ZebangCheng/Emotion-LLaMA, eval_emotion.py before minigpt4/evaluation",
     ),
     "emotion_qwen": AnswerReader(
@@ -253,7 +252,8 @@ COMPAT: dict[str, AnswerReader] = {
     ),
     "mvei": AnswerReader(
         _mvei,
-        "`incorrect` where the response holds it, else `correct` where it holds that, `not correct` included; else it gives up. [read in code]",
+        "`incorrect` where the response holds it, else `correct` where it holds that, `not correct` included; else it gives up. "
+        "[read in code]",
         "wdqqdw/MVEI, eval/cal_metrics.py",
     ),
     "emobserver_mvei": AnswerReader(
@@ -274,14 +274,14 @@ COMPAT: dict[str, AnswerReader] = {
     ),
     "ii_bench": AnswerReader(
         _ii_bench,
-        "The most frequent (A) to (F) of the response, else A to F alone, the article `A` included; of those that tie, the one that came up "
-        "last; else the last option whose text is in the response. [read in code]",
+        "The most frequent (A) to (F) of the response, else A to F alone, the article `A` included; of those that tie, the one that came "
+        "up last; else the last option whose text is in the response. [read in code]",
         "II-Bench/II-Bench, eval.py",
     ),
     "emobench_m": AnswerReader(
         _emobench_m,
-        "The whole response in small letters, stripped. Rows that are empty are dropped and count nowhere; in its earlier versions all that are "
-        "no candidate are. [read in code]",
+        "The whole response in small letters, stripped. Rows that are empty are dropped and count nowhere; in its earlier versions all "
+        "that are no candidate are. [read in code]",
         "Emo-gml/EmoBench-M, eval.py",
     ),
 }
@@ -294,8 +294,8 @@ CONFIDENCE_COMPAT: dict[str, ConfidenceReader] = {
     ),
     "vecbench": ConfidenceReader(
         _vecbench_confidence,
-        "What float() makes of the first tag on one line, without braces, also outside of [0, 1]. Rows where float() fails are dropped before "
-        "anything is scored. NaN, which it lets through, is None here. [read in code]",
+        "What float() makes of the first tag on one line, without braces, clipped to [0, 1] as the evaluator does for its Brier score and "
+        "AUROC. Rows where float() fails are dropped before anything is scored. NaN, which it lets through, is None. [read in code]",
         "wdqqdw/EmoCaliber, inference/extract_verb_confidence.py",
     ),
 }

@@ -13,12 +13,12 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from emoreason.emotions import LABEL_SPACES
+from emoreason.emotions import LABEL_SPACES, label_meant
 from emoreason.stated_confidence import parse_confidence, read_confidence
 
 __all__ = [
     "SECTIONS", "TAGS", "VERDICTS", "AnswerKind", "Completion", "Template", "ThinkKind", "choice_letter", "completion_text",
-    "normalise_word", "parse_completion", "parse_confidence", "read_verdict", "render", "with_confidence",
+    "is_label", "normalise_word", "parse_completion", "parse_confidence", "read_verdict", "render", "with_confidence",
 ]  # fmt: skip
 
 ThinkKind = Literal["none", "free", "sections"]
@@ -186,6 +186,21 @@ def choice_letter(answer: str, choices: Sequence[str]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+def is_label(answer: str | None, label: str, label_space: str | None = None, choices: Sequence[str] | None = None) -> bool:
+    """Whether a parsed answer is this label: the same word, a form of it in its label space (`happy` for ekman_6's happiness), or its choice.
+
+    This one decision serves rewards and evaluation.
+    """
+    if answer is None:
+        return False
+    if answer == normalise_word(label):
+        return True
+    if label_space in LABEL_SPACES and label_meant(answer, label_space) == label:
+        return True
+    letter = choice_letter(answer, choices) if choices else None
+    return letter is not None and letter == choice_letter(normalise_word(label), choices or ())
+
+
 def completion_text(completion: str | list[dict]) -> str:
     """The text of a completion as TRL hands it to a reward: a string, or a list of one assistant message."""
     if isinstance(completion, str):
@@ -224,7 +239,7 @@ def _structure_problems(text: str, tags: list[_Tag], template: Template) -> list
 
 def _last_spans(text: str, tags: list[_Tag], template: Template) -> dict[str, str]:
     """The text of the last complete pair of each tag of the template, from the opening nearest to its close."""
-    thought = max((tag.end for tag in tags if tag.closing and tag.name == "think"), default=0) if template.think != "none" else 0
+    thought = next((tag.end for tag in tags if tag.closing and tag.name == "think"), 0) if template.think != "none" else 0
     opened: dict[str, int] = {}
     spans: dict[str, str] = {}
     for tag in tags:

@@ -5,6 +5,7 @@
 Writes `eval/<test>.jsonl` (each completion and what was read in it) and `eval/<test>.json` (metrics) under `output_dir`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from transformers import PreTrainedModel, ProcessorMixin
 
-from emoreason.completions import Template, parse_completion
+from emoreason.completions import Template, is_label, normalise_word, parse_completion
 from emoreason.emotions import LABEL_SPACES
 from emoreason.files import read_json, sha256, write_json, write_jsonl
 from emoreason.metrics.evaluation import Scored, evaluate_rows, mean_with_interval
@@ -80,10 +81,7 @@ def sample(
 
 def score(recipe: EvaluateRecipe, examples: list[Example], rollouts: list[Rollout], template: Template) -> dict[str, Any]:
     """The metrics of one completion an example, and its mean total reward where the recipe has rewards."""
-    scored = [
-        Scored(example.record.target.label, example.record.target.labels, parse_completion(rollout.text, template))
-        for example, rollout in zip(examples, rollouts, strict=True)
-    ]
+    scored = [_scored(example, rollout, template) for example, rollout in zip(examples, rollouts, strict=True)]
     classes = LABEL_SPACES.get(recipe.label_space, ())
     report = evaluate_rows(scored, classes, confidence_expected=template.confidence, num_bootstrap=recipe.num_bootstrap)
     if recipe.rewards:
@@ -94,6 +92,14 @@ def score(recipe: EvaluateRecipe, examples: list[Example], rollouts: list[Rollou
         if scored_totals:
             report["metrics"]["reward"] = mean_with_interval(scored_totals, num_bootstrap=recipe.num_bootstrap)
     return report
+
+
+def _scored(example: Example, rollout: Rollout, template: Template) -> Scored:
+    """The answer beside gold; an answer that is the label in another form, or as a letter, is written as the label."""
+    target, parsed = example.record.target, parse_completion(rollout.text, template)
+    if target.label is not None and is_label(parsed.label, target.label, target.label_space, target.choices):
+        parsed = replace(parsed, answers=[normalise_word(target.label), *parsed.answers[1:]])
+    return Scored(target.label, target.labels, parsed)
 
 
 def _row(example: Example, rollout: Rollout, template: Template) -> dict[str, Any]:

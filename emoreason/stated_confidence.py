@@ -67,9 +67,10 @@ def read_confidence(text: str) -> tuple[float | None, str | None]:
     if len(text) > _MAX_LENGTH:
         return None, f"{len(text)} characters long, where a number is expected"
     try:
-        tokens = _tokens(text)
-        named = _read_words([token.text if token.letter in "ABTW" else None for token in tokens])
-        stated = _read_numbers(tokens)
+        plain = _plain(text)
+        tokens = _tokens(plain)
+        named = _read_words([token.text if token.letter in "ABTW" else None for token in tokens if token.letter != "D"])
+        stated = _read_numbers(plain, tokens)
     except _RefusedError as refused:
         return None, str(refused)
     values = stated or named
@@ -91,9 +92,13 @@ class _Token(NamedTuple):
     end: int
 
 
-def _tokens(text: str) -> list[_Token]:
+def _plain(text: str) -> str:
+    text = "".join(map(_plain_character, text)).casefold()
+    return _LATEX.sub(" ", text.replace("\\approx", "~").replace("\\sim", "~"))
+
+
+def _tokens(plain: str) -> list[_Token]:
     """Numbers, units and words, without the punctuation and markup around them."""
-    plain = _LATEX.sub(" ", "".join(map(_plain_character, text)).casefold().replace("\\approx", "~").replace("\\sim", "~"))
     tokens = []
     for match in _TOKEN.finditer(plain):
         if match.lastgroup == "strange":
@@ -128,7 +133,7 @@ def _read_words(words: list[str | None]) -> list[float]:
     return values
 
 
-def _read_numbers(tokens: list[_Token]) -> list[float]:
+def _read_numbers(plain: str, tokens: list[_Token]) -> list[float]:
     """The value of each number with its unit, and of each range."""
     letters, values, index = "".join(token.letter for token in tokens), [], 0
     while index < len(tokens):
@@ -136,7 +141,7 @@ def _read_numbers(tokens: list[_Token]) -> list[float]:
         match = _RANGE.match(letters, index) or _SINGLE.match(letters, index)
         if match:
             number = {name: _number(tokens[match.start(name)].text) for name in ("low", "high", "total") if match.groupdict().get(name)}
-            values.append(_value(number, "P" in match[0], [tokens[place].text for place in range(match.start(), match.end())]))
+            values.append(_value(number, "P" in match[0], plain[tokens[match.start()].start : tokens[match.end() - 1].end]))
             index = match.end()
             continue
         if letter == "D" and behind == "N" and before not in ("N", "P"):
@@ -152,17 +157,20 @@ def _read_numbers(tokens: list[_Token]) -> list[float]:
 def _number(text: str) -> float:
     if _THOUSANDS.fullmatch(text):
         raise _RefusedError(f"the comma of {text} may mark thousands or decimals")
-    return min(float(text.replace(",", ".")), 1e300)  # off infinity, which a total must not be
+    value = float(text.replace(",", "."))
+    if value > 1e6:
+        raise _RefusedError(f"{text[:20]} is far above 100%")
+    return value
 
 
-def _value(number: dict[str, float], percent: bool, texts: list[str]) -> float:
-    """The confidence of a number or of the middle of a range, of `low`, `high` and `total`."""
-    written, high, total = " ".join(texts)[:40], number["high"], number.get("total")
+def _value(number: dict[str, float], percent: bool, written: str) -> float:
+    """The confidence of a number or of the middle of a range: of its `high`, and its `low` and `total` where they are given."""
+    high, total = number["high"], number.get("total")
     low = number.get("low", high)
     if percent and total is not None:
         raise _RefusedError(f"{written} is per cent of a total")
-    if total == 0:
-        raise _RefusedError(f"{written} divides by zero")
+    if total is not None and total < 1:
+        raise _RefusedError(f"{written} divides by {'a fraction' if total else 'zero'}")
     if percent or (total is None and high > 10):
         total, above = 100.0, "100%"
     elif total is None and high > 1:
@@ -171,10 +179,10 @@ def _value(number: dict[str, float], percent: bool, texts: list[str]) -> float:
         total, above = total or 1.0, f"its total, {total or 1:g}"
     if high > total:
         raise _RefusedError(f"{written} is above {above}")
-    if low > high:
+    if "low" in number and low >= high:  # `0.to 0` is a slip of a model, not a range
         raise _RefusedError(f"{written} is no range that rises")
     if total > 1 and (0 < low < 1 or 0 < high < 1):
         raise _RefusedError(f"{written} is on an unknown scale: of 1 or of {total:g}")
     if high - low > 0.98 * total:
         raise _RefusedError(f"{written} is the whole scale")
-    return (low + high) / 2 / total
+    return high / total if low == high else round((low + high) / 2 / total, 12)

@@ -257,7 +257,8 @@ def test_a_choice_is_found_among_the_choices():
 @pytest.mark.parametrize(
     ("text", "verdict"),
     [("correct", "correct"), ("Incorrect.", "incorrect"), ("**Yes**", "correct"), ("no", "incorrect"), ("TRUE", "correct"),
-     ("not correct", "incorrect"), ("correct, incorrect", None), ("maybe", None), ("", None), ("A", None), ("the statement is correct and so on", None)],
+     ("not correct", "incorrect"), ("correct, incorrect", None), ("maybe", None), ("", None), ("A", None),
+     ("the statement is correct and so on", None)],
 )  # fmt: skip
 def test_a_verdict_is_one_word(text, verdict):
     parsed = parse_completion(f"<answer>{text}</answer>", Template(think="none", answer="verdict"))

@@ -89,7 +89,7 @@ def test_grpo_keeps_each_completion_with_each_reward(line: Line) -> None:
     rows = lines_of(line.folder / "runs/tiny/stage3_grpo/completions.jsonl")
     assert len(rows) == 4 * 8
     assert [row["step"] for row in rows] == sorted(row["step"] for row in rows)
-    names = {"answer_format_reward", "emotion_label_reward", "emotion_set_reward", "confidence_brier_reward", "length_penalty_reward"}
+    names = {"answer_format_reward", "emotion_label_reward", "emotion_set_reward", "confidence_calibration_reward", "length_penalty_reward"}
     assert all(set(row["rewards"]) == names for row in rows)
     logged = [row["reward"] for row in lines_of(line.folder / "runs/tiny/stage3_grpo/metrics.jsonl") if "reward" in row]
     weights = {"answer_format_reward": 0.5, "length_penalty_reward": 0.2}

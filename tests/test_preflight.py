@@ -161,7 +161,11 @@ PARENT_CHANGES = [
     ("label_space", "label_space=open", "label_space: open here, but shaver_6_disgust_neutral where"),
     ("media", "media.min_pixels=64", "media: {'min_pixels': 64, 'max_pixels': 4096} here, but {'min_pixels': 4096, "),
     ("prompt", "prompt.question=What?", "prompt: {'system': None, 'question': 'What?', "),
-    ("template", "template.answer=label", "template: {'think': 'free', 'answer': 'label', 'confidence': True} here, but {'think': "),
+    (
+        "template",
+        "template.answer=label",
+        "template: {'think': 'free', 'answer': 'label', 'confidence': True, 'sections': [], 'prefilled': False} here, but {'think': ",
+    ),
 ]
 
 

@@ -102,7 +102,10 @@ moved; shy; curious; confident; determined; encouraging; gloating; frustrated; e
 aesthetic appreciation; awkwardness; calmness; craving; empathic pain; entrancement; horror; nostalgia; romance; satisfaction; sexual desire
 """.strip(),
 )
-NO_EMOTION_WORDS = ("sentiment", "compound", "verdict", "sarcasm", "humor", "humour", "intent")
+# webemo_25 keeps the typos of its files.
+NO_EMOTION_WORDS = (
+    "sentiment", "compound", "verdict", "sarcasm", "humor", "humour", "intent", "c_expr", "webemo_25", "fgmsa", "yes_no", "true_false",
+)  # fmt: skip
 
 OUTSIDE = {
     "indifference", "nonchalance", "distraction", "detachment", "aloofness", "disconnection", "fatigue", "weariness", "exhaustion",

@@ -1,8 +1,7 @@
-"""Every metric against numbers worked out by hand, and against scikit-learn on random rows."""
+"""The report of a record set against numbers worked out by hand, and against scikit-learn on random rows."""
 
 import time
 import warnings
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,9 +9,8 @@ from sklearn.metrics import f1_score, recall_score, roc_auc_score
 
 from emoreason.completions import Completion, Template, parse_completion
 from emoreason.faults import UserError
-from emoreason.metrics.calibration import brier_score, constant_confidence_ece, expected_calibration_error
+from emoreason.metrics.calibration import brier_score, expected_calibration_error
 from emoreason.metrics.evaluation import Scored, evaluate_rows
-from emoreason.metrics.sets import set_f1
 
 CLASSES = ("joy", "anger", "fear")
 
@@ -92,22 +90,6 @@ def test_what_cannot_be_evaluated_is_refused() -> None:
         evaluate_rows([scored("joy", "joy")], CLASSES, num_bootstrap=0)
 
 
-@pytest.mark.parametrize(
-    ("predicted", "gold", "expected"),
-    [
-        (["joy"], ["joy"], 1),
-        (["joy", "fear"], ["joy"], 2 / 3),
-        (["joy", "fear"], ["joy", "anger", "awe"], 2 / 5),
-        (["Joy.", "joy"], ["joy"], 1),
-        (["fear"], ["joy"], 0),
-        ([], ["joy"], 0),
-        (["joy"], [], None),
-    ],
-)
-def test_set_f1(predicted: list[str], gold: list[str], expected: float | None) -> None:
-    assert set_f1(predicted, gold) == (expected if expected is None else pytest.approx(expected))
-
-
 def test_mean_f1_and_f1_of_the_means_differ() -> None:
     # row 1: precision 1, recall 1/2, F1 2/3; row 2: precision 1/2, recall 1, F1 2/3; row 3 says nothing: 0, 0, 0
     rows = [scored(None, "joy", words=["joy", "fear"]), scored(None, "joy,fear", words=["joy"]), scored(None, None, words=["joy"])]
@@ -116,57 +98,6 @@ def test_mean_f1_and_f1_of_the_means_differ() -> None:
     assert value(rows, "set_f1") == pytest.approx(4 / 9)
     assert value(rows, "corpus_set_f1") == pytest.approx(1 / 2)
     assert value(rows[2:], "corpus_set_f1") == 0
-
-
-@pytest.mark.parametrize(
-    ("confidence", "correct", "expected"),
-    [
-        ([1.0, 1.0], [False, False], 1),  # the last bin is closed
-        ([1.0, 0.9], [True, True], 0.05),  # 0.9 and 1.0 share a bin
-        ([0.0, 0.05], [False, False], 0.025),
-        ([0.8, 0.8, 0.8, 0.8, 0.8], [True, True, True, True, False], 0),
-        ([0.75, 0.75, 0.35, 0.35], [True, False, False, False], (2 * 0.25 + 2 * 0.35) / 4),
-        ([0.1, 0.19], [True, False], 0.5 - 0.145),  # 0.1 opens its bin
-        ([None, 0.6], [False, True], (1 + 0.4) / 2),
-        ([None, None], [True, True], 1),
-        ([None, 0.9], [False, True], (1 + 0.1) / 2),  # not in the last bin, where the two errors would cancel in part
-    ],
-)
-def test_expected_calibration_error(confidence: list[float | None], correct: list[bool], expected: float) -> None:
-    assert expected_calibration_error(confidence, correct) == pytest.approx(expected)
-
-
-def test_a_finer_division_sees_what_a_coarse_one_averages_away() -> None:
-    confidence, correct = [0.2, 0.8], [True, False]
-    assert expected_calibration_error(confidence, correct, num_bins=1) == pytest.approx(0)
-    assert expected_calibration_error(confidence, correct, num_bins=2) == pytest.approx(0.8)
-
-
-def test_brier_score() -> None:
-    assert brier_score([0.8, 0.6], [True, False]) == pytest.approx((0.04 + 0.36) / 2)
-    assert brier_score([None, 1.0], [True, True]) == pytest.approx(1 / 2)
-
-
-def test_a_constant_confidence_is_off_by_its_distance_from_the_accuracy() -> None:
-    assert constant_confidence_ece(0.9, [True, False, False, False]) == pytest.approx(0.65)
-    assert constant_confidence_ece(0.25, [True, False, False, False]) == pytest.approx(0)
-
-
-@pytest.mark.parametrize("score", [expected_calibration_error, brier_score])
-@pytest.mark.parametrize(
-    ("confidence", "correct", "message"),
-    [
-        ([85.0], [True], "confidence 85.0"),
-        ([float("nan")], [True], "confidence nan"),
-        ([0.5], [True, False], "1 confidences and 2 outcomes"),
-        ([], [], "0 confidences"),
-    ],
-)
-def test_confidences_that_mean_nothing_are_refused(
-    score: Callable[..., float], confidence: list[float], correct: list[bool], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        score(confidence, correct)
 
 
 def test_calibration_of_rows_counts_those_that_cannot_be_read() -> None:
@@ -184,6 +115,34 @@ def test_calibration_of_rows_counts_those_that_cannot_be_read() -> None:
     assert found["mean_confidence"] == pytest.approx((0.75 + 0.75 + 0.25) / 3)
     assert metrics["mean_confidence"]["n"] == 3
     assert found["coverage"] == pytest.approx(3 / 4)
+
+
+def test_a_model_that_states_no_confidence_is_the_worst_where_one_is_asked_for() -> None:
+    rows = [scored("joy", "joy"), scored("joy", "fear")]
+    metrics = evaluate_rows(rows, CLASSES, confidence_expected=True)["metrics"]
+    found = {name: (metrics[name]["value"], metrics[name]["n"]) for name in ("coverage", "ece", "brier")}
+    assert found == {"coverage": (0, 2), "ece": (1, 2), "brier": (1, 2)}
+    assert not {"mean_confidence", "auroc"} & set(metrics), "nothing was stated to take the mean of or to rank by"
+    assert not {"coverage", "ece", "brier"} & set(evaluate_rows(rows, CLASSES)["metrics"])
+
+
+def test_confidence_is_covered_where_no_row_has_a_label() -> None:
+    metrics = evaluate_rows([scored(None, "joy")], CLASSES, confidence_expected=True)["metrics"]
+    assert set(metrics) == {"format_rate", "coverage"}
+    assert metrics["coverage"] == {"value": 0, "low": 0, "high": 0, "n": 1}
+
+
+def test_a_row_that_states_a_confidence_decides_alone(random_rows: list[Scored]) -> None:
+    assert evaluate_rows(random_rows, CLASSES, confidence_expected=True) == evaluate_rows(random_rows, CLASSES)
+
+
+def test_calibration_of_rows_is_that_of_the_calibration_module(random_rows: list[Scored]) -> None:
+    metrics = evaluate_rows(random_rows, CLASSES, num_bootstrap=1)["metrics"]
+    confidence = [row.parsed.confidence for row in random_rows]
+    correct = [row.parsed.label == row.label for row in random_rows]
+    assert None in confidence
+    assert metrics["ece"]["value"] == pytest.approx(expected_calibration_error(confidence, correct))
+    assert metrics["brier"]["value"] == pytest.approx(brier_score(confidence, correct))
 
 
 def test_auroc_counts_ties_half_and_needs_right_and_wrong_answers() -> None:

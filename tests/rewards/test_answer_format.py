@@ -54,6 +54,6 @@ def test_empty_or_repeated_tags_cannot_win(text):
     assert score(text) == 0.0
 
 
-@pytest.mark.parametrize("confidence", ["", "high", "85", "-1", "nan"])
+@pytest.mark.parametrize("confidence", ["", "high", "7", "-1", "nan"])
 def test_an_unreadable_confidence_cannot_win(confidence):
     assert score(f"<think>lips up</think><answer>joy</answer><confidence>{confidence}</confidence>", SURE) == 0.0
