@@ -39,6 +39,15 @@ class ValenceArousalDominance(Strict):
     dominance: float | None = None
     scale: tuple[float, float] = Field(strict=False)
 
+    @model_validator(mode="after")
+    def _within_the_scale(self) -> "ValenceArousalDominance":
+        low, high = self.scale
+        given = {name: getattr(self, name) for name in ("valence", "arousal", "dominance")}
+        outside = [f"{name} {value:g}" for name, value in given.items() if value is not None and not low <= value <= high]
+        if low >= high or outside:
+            raise ValueError(f"{', '.join(outside) or 'a point'} on a scale from {low:g} to {high:g}; accepted: a scale that rises, and points on it")
+        return self
+
 
 class Target(Strict):
     """What annotators say of the record. Everything is optional; a stage asks for what it needs."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from emoreason.faults import UserError
-from emoreason.records import COLUMNS, Record, columns, read_records
+from emoreason.records import COLUMNS, Record, ValenceArousalDominance, columns, read_records
 
 
 def plain(**changes: object) -> dict:
@@ -156,3 +156,16 @@ def test_a_column_is_there_for_each_name_that_a_reward_may_ask_for() -> None:
     assert set(flat) == COLUMNS
     assert (flat["id"], flat["label"], flat["labels"], flat["question"]) == ("a", "joy", ["joy", "pride"], "How does it feel?")
     assert {"media", "target", "preference"}.isdisjoint(flat)
+
+
+@pytest.mark.parametrize(
+    ("vad", "problem"),
+    [
+        ({"valence": 10, "arousal": 5, "scale": [1, 9]}, "valence 10 on a scale from 1 to 9"),
+        ({"valence": 5, "arousal": 5, "dominance": 0, "scale": [1, 9]}, "dominance 0 on a scale from 1 to 9"),
+        ({"valence": 1, "arousal": 1, "scale": [1, 1]}, "a point on a scale from 1 to 1"),
+    ],
+)
+def test_a_rating_off_its_scale_is_refused(vad: dict, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        ValenceArousalDominance.model_validate(vad)

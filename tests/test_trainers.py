@@ -1,5 +1,6 @@
 """Our rows through TRL's trainers give TRL's own numbers, and what we override of TRL is where we think it is."""
 
+import importlib
 import inspect
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from trl import GRPOTrainer, SFTTrainer
 
 from emoreason.curriculum import mix
 from emoreason.faults import UserError
+from emoreason.files import read_jsonl
 from emoreason.prompts import target_text
+from emoreason.recipe import RewardSpec
 from emoreason.recipe_files import load_recipe
 from emoreason.run_dir import RunDir
 from emoreason.stages import grpo, sft
 from emoreason.trainers.session import open_model, trainer_config
-from emoreason.training_data import Rows, completion_message, read_sources
+from emoreason.training_data import Rows, completion_message, lazy_dataset, read_sources
 
 pytestmark = pytest.mark.slow
 PLAIN = {"max_steps": 4, "logging_steps": 1, "save_strategy": "no", "disable_tqdm": True}
@@ -71,6 +74,66 @@ def test_what_is_overridden_of_trl_is_still_there() -> None:
     source = inspect.getsource(GRPOTrainer._calculate_rewards)
     assert "return rewards_per_func" in source and "gather(rewards_per_func)" in source
     assert "self.reward_func_names" in inspect.getsource(GRPOTrainer.__init__)
+    # A row without any reward leaves its group's mean and gets no advantage, which is what masking a completion relies on.
+    advantages = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+    assert "unscorable_mask" in advantages and "nan_to_num(advantages" in advantages
+
+
+FAILING = """
+def failing_reward(completions, id, **kwargs):
+    if "bad" in id:
+        raise RuntimeError("no score for this one")
+    return [float(len(text)) for text in completions]
+"""
+
+
+def test_a_masked_completion_has_no_reward_and_is_said_to_be_masked(line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog) -> None:
+    monkeypatch.chdir(line.folder)
+    (tmp_path / "failing.py").write_text(FAILING)
+    recipe = load_recipe(Path("recipes/tiny/stage3_grpo.yaml"), ["augment=null"])
+    rewards = [*recipe.rewards[:1], RewardSpec(func=f"{tmp_path}/failing.py:failing_reward", on_error="mask")]
+    recipe = recipe.model_copy(update={"rewards": rewards})
+    config = trainer_config("grpo", recipe, tmp_path / "trainer", {**PLAIN, "reward_weights": [1.0, 1.0]})
+    model, processor = open_model(recipe, [])
+    trainer = grpo.make_trainer(recipe, config, model, processor, RunDir(tmp_path / "run"))
+    inputs = [{"id": name, "template": recipe.template.build()} for name in ("good", "bad", "good", "good")]
+    texts = [[{"role": "assistant", "content": text}] for text in ("a", "bb", "ccc", "dddd")]
+    scores = trainer._calculate_rewards(inputs, ["p"] * 4, texts, [[1]] * 4)
+    assert scores[:, 1].isnan().tolist() == [False, True, False, False]
+    assert scores[1].isnan().all(), "what the other reward gave must not make a total"
+    rows = [row for _, row in read_jsonl(tmp_path / "run" / "completions.jsonl", [])]
+    assert [row.get("masked", False) for row in rows] == [False, True, False, False]
+    assert rows[1]["rewards"]["answer_format_reward"] == 0.0, "on disk it stays"
+    assert any("masked" in message and "'bad'" in message for message in caplog.messages)
+
+
+def test_a_reward_that_never_changes_sounds_the_alarm(line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog) -> None:
+    monkeypatch.chdir(line.folder)
+    (tmp_path / "flat.py").write_text("def flat_reward(completions, **kwargs):\n    return [0.5] * len(completions)\n")
+    recipe = load_recipe(Path("recipes/tiny/stage3_grpo.yaml"), ["augment=null", "reward_alarm_steps=2"])
+    recipe = recipe.model_copy(update={"rewards": [RewardSpec(func=f"{tmp_path}/flat.py:flat_reward")]})
+    config = trainer_config("grpo", recipe, tmp_path / "trainer", {**PLAIN, "max_steps": 3, "reward_weights": [1.0]})
+    model, processor = open_model(recipe, [])
+    grpo.make_trainer(recipe, config, model, processor, RunDir(tmp_path / "run")).train()
+    said = [message for message in caplog.messages if "reward" in message]
+    assert sum("flat_reward: 0.5 for every completion in steps" in message for message in said) == 1
+    assert sum("equal within every group" in message for message in said) == 1
+
+
+def test_plain_trl_takes_our_rewards_as_they_are(line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(line.folder)
+    recipe = load_recipe(Path("recipes/tiny/stage3_grpo.yaml"), ["augment=null"])
+    config = trainer_config("grpo", recipe, tmp_path, {**PLAIN, "max_steps": 2})
+    model, processor = open_model(recipe, [])
+    rows, examples = Rows(recipe, recipe.template.build()), read_sources(recipe.data)[0]
+    data = lazy_dataset(len(examples), lambda index: rows.row(examples[index], index, **rows.reward_columns(examples[index])))
+    names = sorted(path.stem for path in (Path(__file__).parents[1] / "rewards").glob("[!_]*.py"))
+    functions = [getattr(importlib.import_module(f"emoreason.rewards.{name}"), f"{name}_reward") for name in names]
+    trainer = GRPOTrainer(model, functions, config, train_dataset=data, processing_class=processor)
+    trainer.train()
+    logged = [row for row in trainer.state.log_history if "reward" in row]
+    assert len(logged) == 2
+    assert {f"rewards/{name}_reward/mean" for name in names} <= set(logged[0])
 
 
 def test_settings_that_trl_refuses_together_are_the_users_mistake(line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
