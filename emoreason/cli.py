@@ -194,7 +194,7 @@ def score(
 
     from emoreason.scoring import score_file, summary
 
-    with Progress(transient=True, console=err) as bar:
+    with Progress(transient=True, console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("scoring", total=None)
         rows = score_file(loaded, completions, lambda done, total: bar.update(task, completed=done, total=total))
     if as_json:
@@ -252,7 +252,7 @@ def metric(
         raise UserError(f"emoreason metric {name} needs two files: gold and predictions; `emoreason metric list` shows the metrics")
     if level not in ("inner", "middle"):
         raise UserError(f"--level {level}; accepted: inner, middle")
-    wheel_set = find_wheels(str(official) if official else wheels.split(",") if wheels else "own")
+    wheel_set = find_wheels(str(official) if official else [one.strip() for one in wheels.split(",")] if wheels else "own")
     result = metric_of_files(name, gold, predictions, Options(named_labels(labels or ""), wheel_set, level),
                              against=against, by=by, compat=compat, num_bootstrap=bootstrap)  # fmt: skip
     if name.startswith("wheel"):

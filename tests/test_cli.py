@@ -1,5 +1,6 @@
 """The commands: exit codes, one line a mistake, and no wait for torch where none is needed."""
 
+import json
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from emoreason import cli
 from emoreason.files import write_json
 from emoreason.media import load_picture
 
-COMMANDS = ["check", "train", "run", "evaluate", "report", "release", "predict"]
+COMMANDS = ["check", "train", "run", "evaluate", "report", "release", "predict", "score", "metric"]
 
 CHECK_AND_LIST_MODULES = """
 import sys
@@ -173,3 +174,172 @@ def test_without_arguments_the_help_is_shown(emoreason) -> None:
     code, out, err = emoreason()
     assert code == 2
     assert "Usage: " in out + err and "predict" in out + err
+
+
+SUBCOMMANDS = [("reward", "new"), ("reward", "check"), ("bench", "rewards")]
+
+
+@pytest.mark.parametrize("command", SUBCOMMANDS, ids=" ".join)
+def test_help_of_a_command_in_a_group_shows_an_example_that_names_it(emoreason, command: tuple[str, str]) -> None:
+    code, out, _ = emoreason(*command, "--help")
+    assert code == 0
+    example = re.search(r"Example: emoreason (\w+) (\w+)", out)
+    assert example and example.groups() == command
+
+
+@pytest.fixture
+def gold_and_predictions(tmp_path: Path) -> tuple[Path, Path]:
+    """Two of four labels right, one missing, in two lists of words and two groups."""
+    gold, predictions = tmp_path / "gold.csv", tmp_path / "predictions.jsonl"
+    gold.write_text("id,label,kind\n1,joy,photo\n2,joy,photo\n3,anger,photo\n4,fear,drawing\n")
+    predictions.write_text('{"id": 3, "label": "Anger"}\n{"id": 1, "label": "joy"}\n{"id": 2, "label": "fear"}\n')
+    return gold, predictions
+
+
+def test_a_metric_is_one_json_object(gold_and_predictions, emoreason) -> None:
+    code, out, err = emoreason("metric", "accuracy", *gold_and_predictions, "--by", "kind", "--bootstrap", "5", "--json")
+    assert (code, err) == (0, "")
+    result = json.loads(out)
+    assert (result["accuracy"], result["n"], result["missing"]) == (0.5, 4, 1)
+    assert result["groups"]["drawing"] == {"accuracy": 0.0, "n": 1}
+
+
+def test_a_metric_is_a_table_of_numbers(gold_and_predictions, emoreason) -> None:
+    code, out, _ = emoreason("metric", "wheel_f", *gold_and_predictions, "--wheels", "ekman, plutchik", "--bootstrap", "2")
+    assert code == 0
+    cells = [re.findall(r"[^│┃\s]+(?: [^│┃\s]+)*", line) for line in out.splitlines()]
+    # two of four words in the right cluster, each alone in its row: P and R 1/2
+    assert ["f", "0.5000"] in cells
+    assert ["by_wheel.plutchik.f", "0.5000"] in cells
+    assert ["wheels", "own wheels ekman, plutchik"] in cells
+
+
+def test_a_metric_against_other_predictions_and_with_named_classes(gold_and_predictions, emoreason) -> None:
+    gold, predictions = gold_and_predictions
+    arguments = ("--against", gold, "--labels", "joy,anger,fear,pride", "--bootstrap", "2", "--json")
+    _, out, _ = emoreason("metric", "uar", gold, predictions, *arguments)
+    result = json.loads(out)
+    # recalls 1/2 of joy, 1 of anger, 0 of fear; gold against itself has 1
+    assert (result["uar"], result["difference"]["value"]) == (0.5, -0.5)
+
+
+@pytest.mark.parametrize(("arguments", "shown"), [(["list"], "wheel_f"), (["accuracy", "--compat", "list"], "emobserver_eemo")])
+def test_the_metrics_and_the_published_scorers_are_listed(emoreason, arguments: list[str], shown: str) -> None:
+    code, out, _ = emoreason("metric", *arguments)
+    assert code == 0
+    assert shown in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["acuracy", "{gold}", "{predictions}"], "unknown metric 'acuracy'; did you mean 'accuracy'?"),
+        (["accuracy", "{gold}"], "needs two files: gold and predictions"),
+        (["accuracy", "{gold}", "absent.csv"], "absent.csv: cannot be read: No such file or directory"),
+        (["accuracy", "{gold}", "{predictions}", "--by", "kinds"], "{gold}: no column 'kinds' for groups; did you mean 'kind'?"),
+        (["accuracy", "{gold}", "{predictions}", "--compat", "vecbench"], "{predictions}: id '3': no completion, which compat vecbench reads"),
+        (["ccc", "{gold}", "{predictions}"], "{gold}: no row has value, which ccc reads; columns: id, label, kind, labels"),
+        (["uar", "{gold}", "{predictions}", "--labels", "joy,fear"], "{gold}: gold label 'anger' given; accepted: joy, fear"),
+        (["wheel_f", "{gold}", "{predictions}", "--level", "outer"], "--level outer; accepted: inner, middle"),
+        (["wheel_f", "{gold}", "{predictions}", "--wheels", "ekmann"], "unknown wheel 'ekmann'; did you mean 'ekman'?"),
+        (["wheel_f", "{gold}", "{predictions}", "--official", "nowhere"], "nowhere: no format.csv"),
+    ],
+)
+def test_a_mistake_with_a_metric_ends_with_2(gold_and_predictions, emoreason, arguments: list[str], message: str) -> None:
+    names = dict(zip(("gold", "predictions"), gold_and_predictions, strict=True))
+    code, out, err = emoreason("metric", *(argument.format(**names) for argument in arguments))
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert message.format(**names) in err
+
+
+def completions_of(tiny_dir: Path) -> Path:
+    """A right, a wrong and a broken completion for one record of the tiny GRPO recipe."""
+    record = json.loads((tiny_dir / "data" / "train.jsonl").read_text().splitlines()[0])
+    label = record["target"]["label"]
+    texts = [f"<think>eyes open</think><answer>{answer}</answer><confidence>0.8</confidence>" for answer in (label, "disgust")]
+    path = tiny_dir / "completions.jsonl"
+    path.write_text(json.dumps({"id": record["id"], "completions": [*texts, label]}) + "\n")
+    return path
+
+
+def test_score_prints_a_json_object_a_completion(tiny_dir: Path, emoreason) -> None:
+    code, out, err = emoreason("score", tiny_dir / "stage3_grpo.yaml", completions_of(tiny_dir), "--json")
+    assert (code, err) == (0, "")
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["rewards"]["answer_format_reward"] for row in rows] == [1.0, 1.0, 0.0]
+    assert [row["rewards"]["emotion_label_reward"] for row in rows] == [1.0, 0.0, 0.0]
+    assert rows[0]["total"] > rows[1]["total"] > rows[2]["total"]
+
+
+def test_score_prints_a_line_a_reward(tiny_dir: Path, emoreason) -> None:
+    code, out, err = emoreason("score", tiny_dir / "stage3_grpo.yaml", completions_of(tiny_dir))
+    assert code == 0, err
+    cells = [re.findall(r"[^│┃\s]+", line) for line in out.splitlines()]
+    # 1, 1, 0: mean 2/3, deviation sqrt(2)/3; likewise 1, 0, 0
+    assert ["answer_format_reward", "0.667", "0.000", "1.000", "0.471", "3", "0"] in cells
+    assert ["emotion_label_reward", "0.333", "0.000", "1.000", "0.471", "3", "0"] in cells
+    assert "1 of 3 completions break the template" in out
+
+
+def test_a_mistake_with_score_ends_with_2(tiny_dir: Path, emoreason) -> None:
+    path = completions_of(tiny_dir)
+    path.write_text('{"id": "nobody", "completion": "joy"}\n{"id": 1}\n')
+    code, out, err = emoreason("score", tiny_dir / "stage3_grpo.yaml", path)
+    assert (code, out) == (2, "")
+    assert [line.startswith(f"error: {path}:{number}: no record ") for number, line in enumerate(err.splitlines(), 1)] == [True, True]
+    code, _, err = emoreason("score", tiny_dir / "stage1_sft.yaml", path)
+    assert code == 2
+    assert "has no rewards; give a recipe of stage grpo, dpo or evaluate that has" in err
+
+
+def test_a_new_reward_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emoreason) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = emoreason("reward", "new", "my_reward")
+    assert (code, out) == (0, "wrote my_reward.py; next: emoreason reward check my_reward.py:my_reward\n")
+    code, out, err = emoreason("reward", "check", "my_reward.py:my_reward")
+    assert (code, err) == (0, "")
+    assert out.startswith("my_reward.py:my_reward keeps the contract: address, signature, values")
+    written = Path("my_reward.py").read_text()
+    code, _, err = emoreason("reward", "new", "my_reward")
+    assert (code, err) == (2, "error: my_reward.py is there already; choose another name, or move it away\n")
+    assert Path("my_reward.py").read_text() == written
+
+
+def test_a_name_that_is_no_name_makes_no_reward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emoreason) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = emoreason("reward", "new", "My-Reward")
+    assert code == 2
+    assert err.startswith("error: ") and "My-Reward" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "fault"),
+    [
+        ("[float('nan') for _ in completions]", "values: returned nan for record "),
+        ("[float(place) for place, _ in enumerate(completions)]", "rows: "),
+    ],
+    ids=["nan", "order"],
+)
+def test_a_broken_reward_ends_with_2_and_the_property(tmp_path: Path, emoreason, values: str, fault: str) -> None:
+    path = tmp_path / "broken.py"
+    path.write_text(f"def broken_reward(completions, **kwargs):\n    return {values}\n")
+    code, out, err = emoreason("reward", "check", f"{path}:broken_reward")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: reward {path}:broken_reward: {fault}")
+
+
+def test_a_reward_that_is_not_there_ends_with_2(emoreason) -> None:
+    code, _, err = emoreason("reward", "check", "emoreason.rewards.emotion_label:emotion_lable_reward")
+    assert code == 2
+    assert err.startswith("error: ") and "emotion_lable_reward" in err
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_bench_prints_its_figures(monkeypatch: pytest.MonkeyPatch, emoreason, as_json: bool) -> None:
+    monkeypatch.setattr("emoreason.bench.NUM_PAIRS", 100)
+    monkeypatch.setattr("emoreason.bench.NUM_COMPLETIONS", 8)
+    code, out, _ = emoreason("bench", "rewards", *(["--json"] if as_json else []))
+    assert code == 0
+    assert json.loads(out)["words_per_completion"] == 150 if as_json else "wheel_speedup" in out

@@ -26,8 +26,10 @@ class Options:
     wheels: WheelSet = field(default_factory=own_wheels)
     level: str = "inner"
 
-    def classes(self, rows: Sequence[Row]) -> list[str]:
-        return list(self.labels) or sorted({normalise_word(gold["label"]) for gold, _ in rows})
+    def classes(self, rows: Sequence[Row], column: str = "label") -> list[str]:
+        """`labels`, or the words of this column of gold, each once, shorter ones first so that AU4 stands before AU12."""
+        words = (word for gold, _ in rows for word in (gold["labels"] if column == "labels" else [gold["label"]]))
+        return list(self.labels) or sorted({normalise_word(word): word for word in words}.values(), key=lambda word: (len(word), word))
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class NamedMetric:
     """What a gold row must have; a row without it is skipped."""
     compute: Callable[[Sequence[Row], Options], dict[str, Any]]
     """All numbers of the rows; the first one is the metric's own."""
+    answers: tuple[str, ...] = ()
+    """Columns of a prediction, one of which it reads, else the prediction is unparsed; () for the first of `reads`."""
 
 
 def _labels(rows: Sequence[Row]) -> tuple[list[str], list[str | None]]:
@@ -89,7 +93,7 @@ def _set_f1(rows: Sequence[Row], options: Options) -> dict[str, Any]:
 
 def _average_precision(rows: Sequence[Row], options: Options) -> dict[str, Any]:
     """Of lists without scores, so each class has one step; a ranking needs scores."""
-    names = list(options.labels) or sorted({normalise_word(word) for gold, _ in rows for word in gold["labels"]})
+    names = options.classes(rows, "labels")
     index = {normalise_word(name): number for number, name in enumerate(names)}
 
     def table(lists: list[list[str]]) -> list[list[bool]]:
@@ -102,7 +106,7 @@ def _average_precision(rows: Sequence[Row], options: Options) -> dict[str, Any]:
 
 def _au(rows: Sequence[Row], options: Options) -> dict[str, Any]:
     gold, predicted = [gold["labels"] for gold, _ in rows], [prediction.get("labels", []) for _, prediction in rows]
-    units = list(options.labels) or sorted({unit for row in gold for unit in row}, key=lambda unit: (len(unit), unit))
+    units = options.classes(rows, "labels")
     return {
         "au_f1": classification.au_f1(gold, predicted, units),
         "au_set_f1": classification.au_set_f1(gold, predicted),
@@ -138,7 +142,8 @@ def _ca_mer(rows: Sequence[Row], options: Options) -> dict[str, Any]:
 
 def _emoprefer(rows: Sequence[Row], options: Options) -> dict[str, Any]:
     gold, predicted = _labels(rows)
-    return benchmarks.emoprefer_scores(predicted, gold)
+    scores = benchmarks.emoprefer_scores(predicted, gold)
+    return {"waf": scores.pop("waf"), **scores}
 
 
 def _rouge(rows: Sequence[Row], options: Options) -> dict[str, Any]:
@@ -152,14 +157,15 @@ def _cues(rows: Sequence[Row], options: Options) -> dict[str, Any]:
 
 METRICS: dict[str, NamedMetric] = {
     "wheel_f": NamedMetric("F_s of MER-UniBench: F of the mean precision and recall of emotion wheel clusters", ("labels",), _wheel_f),
-    "wheel_hit": NamedMetric("HIT of MER-UniBench: the label's cluster is among those of the words; recall only", ("label",), _wheel_hit),
+    "wheel_hit": NamedMetric("HIT of MER-UniBench: the label's cluster is among those of the words; recall only", ("label",), _wheel_hit,
+                             ("labels",)),
     "set_f1": NamedMetric("mean F1 of a row's set of words", ("labels",), _set_f1),
     "accuracy": NamedMetric("share of right labels", ("label",), lambda rows, options: {"accuracy": classification.accuracy(*_labels(rows))}),
     "war": NamedMetric("weighted average recall, which is accuracy", ("label",), lambda rows, options: {"war": classification.war(*_labels(rows))}),
     "uar": NamedMetric("unweighted average recall", ("label",), _of_classes(classification.uar, "uar")),
     "macro_f1": NamedMetric("mean F1 of the classes", ("label",), _of_classes(classification.macro_f1, "macro_f1")),
     "weighted_f1": NamedMetric("F1 of the classes, weighted by gold rows", ("label",), _of_classes(classification.weighted_f1, "weighted_f1")),
-    "waf": NamedMetric("MER-UniBench's sentiment score, over rows whose gold value is not 0", ("value",), _waf),
+    "waf": NamedMetric("MER-UniBench's sentiment score, over rows whose gold value is not 0", ("value",), _waf, ("value", "label")),
     "map": NamedMetric("mean average precision over classes, of lists without scores", ("labels",), _average_precision),
     "au_f1": NamedMetric("mean F1 of the action units (labels such as AU12), and the mean set F1 of the rows", ("labels",), _au),
     "ccc": NamedMetric("concordance correlation of values", ("value",), _of_numbers(regression.ccc, "ccc")),

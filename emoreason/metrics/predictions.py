@@ -4,13 +4,15 @@
 
 A file is CSV or JSON Lines with `id` and what the metric reads: `label`, or `labels` (a list, `['joy', 'pride']`, or joy, pride), `confidence`
 in any spelling, `value` (a number), `text`, and `subset`. Of a file with `labels` alone the first is the label. With
-`compat`, the label of a prediction is what that published scorer reads in its `completion`.
+`compat`, the label of a prediction is what that published scorer reads in its `completion`. A records file serves as gold, and what
+`emoreason evaluate` writes as predictions.
 """
 
 import ast
 import csv
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +41,13 @@ def metric_of_files(
     Raises:
         UserError: no such metric, or whatever is wrong with the files, in one report.
     """
-    if name not in METRICS:
-        raise UserError(f"unknown metric {name!r}{did_you_mean(name, METRICS)}")
-    options, metric = options or Options(), METRICS[name]
-    faults: list[str] = []
+    faults = [] if name in METRICS else [f"unknown metric {name!r}{did_you_mean(name, METRICS)}"]
     gold, predicted = read_table(gold_path, faults), read_table(prediction_path, faults)
     others = read_table(against, faults) if against else None
+    if by is not None and gold and not any(by in row for row in gold.values()):
+        faults.append(f"{gold_path}: no column {by!r} for groups{did_you_mean(by, {column for row in gold.values() for column in row})}")
     raise_faults(faults)
+    options, metric = options or Options(), METRICS[name]
     used = {key: row for key, row in gold.items() if all(row.get(column) not in (None, "", []) for column in metric.reads)}
     if not used:
         raise UserError(f"{gold_path}: no row has {' and '.join(metric.reads)}, which {name} reads; columns: {', '.join(next(iter(gold.values())))}")
@@ -54,18 +56,23 @@ def metric_of_files(
         predicted = _as_published(predicted, used, compat, classes, prediction_path)
         others = _as_published(others, used, compat, classes, against) if others is not None else None
     rows = [(row, predicted.get(key, {})) for key, row in used.items()]
-    numbers = metric.compute(rows, options)
+    # A class that a resample or a group happens to lack is still a class.
+    options = replace(options, labels=tuple(options.classes(rows, metric.reads[0]))) if metric.reads[0] in ("label", "labels") else options
+    try:
+        numbers = metric.compute(rows, options)
+    except ValueError as error:  # gold that the metric refuses
+        raise UserError(f"{gold_path}: {error}") from error
     main = next(iter(numbers))
 
     def value(drawn: Sequence[Row]) -> float | None:
         return metric.compute(drawn, options)[main]
 
     bounds = interval(value, rows, num_bootstrap=num_bootstrap, seed=seed)
-    answer = "value" if metric.reads == ("value",) else "text" if metric.reads == ("text",) else "labels"
+    answers = metric.answers or metric.reads[:1]
     result = {
         "metric": name, **numbers, "low": bounds["low"], "high": bounds["high"], "n": numbers.get("n", len(rows)),
         "skipped": len(gold) - len(rows) + numbers.get("skipped", 0), "missing": sum(not prediction for _, prediction in rows),
-        "unparsed": sum(bool(prediction) and not prediction.get(answer) and not prediction.get("label") for _, prediction in rows),
+        "unparsed": sum(bool(prediction) and all(prediction.get(column) in (None, "", []) for column in answers) for _, prediction in rows),
         "extra": len(predicted.keys() - gold.keys()),
     }  # fmt: skip
     if others is not None:
@@ -90,7 +97,7 @@ def read_table(path: Path, faults: list[str]) -> dict[str, dict[str, Any]]:
         if not key:
             faults.append(f"{path}:{line}: no id; accepted: columns id, label or labels, confidence, value, text, subset")
         elif key in rows:
-            faults.append(f"{path}:{line}: id {key!r} stands twice")
+            faults.append(f"{path}:{line}: id {key!r} stands twice; accepted: each id once")
         else:
             try:
                 rows[key] = _cells(raw)
@@ -123,19 +130,25 @@ def named_labels(text: str) -> tuple[str, ...]:
 
 
 def _raw_rows(path: Path, faults: list[str]) -> list[tuple[int, dict[str, Any]]]:
-    if path.suffix != ".csv":
+    if path.suffix.lower() != ".csv":
         return list(read_jsonl(path, faults))
     try:
         with path.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(lines)
             reader.fieldnames = [(name or "").strip() for name in reader.fieldnames or ()]
             return [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        faults.append(f"{path}: cannot be read: {error}")
-        return []
+    except OSError as error:
+        faults.append(f"{path}: cannot be read: {error.strerror}")
+    except (UnicodeDecodeError, csv.Error) as error:
+        faults.append(f"{path}: not CSV in UTF-8: {error}")
+    return []
 
 
 def _cells(raw: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(raw.get("target"), dict):  # a record
+        raw = {**raw, **raw["target"]}
+    if isinstance(raw.get("answers"), list):  # a row that `emoreason evaluate` wrote, whose labels are gold
+        raw = {**raw, "labels": raw["answers"], "label": (raw["answers"] or [None])[0]}
     cells = {name: value for name, value in raw.items() if name and value not in (None, "")}
     if "labels" in cells:
         cells["labels"] = _list(cells["labels"])
@@ -148,11 +161,12 @@ def _cells(raw: dict[str, Any]) -> dict[str, Any]:
         cells["confidence"] = parse_confidence(str(cells["confidence"]))
     if "value" in cells:
         try:
-            cells["value"] = float(cells["value"])
-        except (TypeError, ValueError):
-            raise ValueError(f"value {cells['value']!r} is no number") from None
-        if not math.isfinite(cells["value"]):
-            raise ValueError(f"value {cells['value']} is not finite")
+            number = float(cells["value"])
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise ValueError(f"value {repr(cells['value'])[:60]}; accepted: a finite number")
+        cells["value"] = number
     return cells
 
 
