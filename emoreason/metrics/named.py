@@ -43,6 +43,8 @@ class NamedMetric:
     """All numbers of the rows; the first one is the metric's own."""
     answers: tuple[str, ...] = ()
     """Columns of a prediction, one of which it reads, else the prediction is unparsed; () for the first of `reads`."""
+    needs_confidence: bool = False
+    """Without any confidence in the predictions there is nothing to say."""
 
 
 def _labels(rows: Sequence[Row]) -> tuple[list[str], list[str | None]]:
@@ -67,11 +69,11 @@ def _of_classes(function: Callable, name: str) -> Callable[[Sequence[Row], Optio
 
 
 def _of_numbers(function: Callable, name: str) -> Callable[[Sequence[Row], Options], dict[str, Any]]:
-    return lambda rows, options: {name: function(*columns) if (columns := _values(rows))[0] else None, "with_value": len(columns[0])}
+    return lambda rows, options: {name: function(*columns) if (columns := _values(rows))[0] else None, "n": len(columns[0])}
 
 
-def _of_confidence(function: Callable, name: str, **settings: Any) -> Callable[[Sequence[Row], Options], dict[str, Any]]:
-    return lambda rows, options: {name: function(*_confidences(rows), **settings)}
+def _on_confidence(about: str, function: Callable, name: str, **settings: Any) -> NamedMetric:
+    return NamedMetric(about, ("label",), lambda rows, options: {name: function(*_confidences(rows), **settings)}, needs_confidence=True)
 
 
 def _wheel_f(rows: Sequence[Row], options: Options) -> dict[str, Any]:
@@ -173,18 +175,17 @@ METRICS: dict[str, NamedMetric] = {
     "srcc": NamedMetric("Spearman correlation of values", ("value",), _of_numbers(regression.srcc, "srcc")),
     "mae": NamedMetric("mean absolute error of values", ("value",), _of_numbers(regression.mae, "mae")),
     "rmse": NamedMetric("root mean squared error of values", ("value",), _of_numbers(regression.rmse, "rmse")),
-    "ece": NamedMetric("expected calibration error, ten bins of equal width, the last one closed", ("label",),
-                       _of_confidence(calibration.expected_calibration_error, "ece")),
-    "ece_equal_mass": NamedMetric("the same with bins of equal mass", ("label",),
-                                  _of_confidence(calibration.expected_calibration_error, "ece_equal_mass", binning="equal_mass")),
-    "ece_half_open": NamedMetric("the same as EmoCaliber computes it: a confidence of 1 is in no bin, unreadable ones are dropped", ("label",),
-                                 _of_confidence(calibration.expected_calibration_error, "ece_half_open", binning="half_open")),
-    "mce": NamedMetric("largest error of a bin", ("label",), _of_confidence(calibration.maximum_calibration_error, "mce")),
-    "brier": NamedMetric("mean squared error of the confidence, and its decomposition", ("label",), _brier),
-    "nll": NamedMetric("negative log likelihood of the confidence", ("label",), _of_confidence(calibration.negative_log_likelihood, "nll")),
-    "auroc": NamedMetric("chance that a right answer is the surer one", ("label",), _of_confidence(calibration.auroc, "auroc")),
-    "auprc": NamedMetric("average precision of the confidence for right answers", ("label",), _of_confidence(calibration.auprc, "auprc")),
-    "aurc": NamedMetric("area under the risk-coverage curve; lower is better", ("label",), _of_confidence(calibration.aurc, "aurc")),
+    "ece": _on_confidence("expected calibration error, ten bins of equal width, the last one closed", calibration.expected_calibration_error, "ece"),
+    "ece_equal_mass": _on_confidence("the same with bins of equal mass", calibration.expected_calibration_error, "ece_equal_mass",
+                                     binning="equal_mass"),
+    "ece_half_open": _on_confidence("the same as EmoCaliber computes it: a confidence of 1 is in no bin, unreadable ones are dropped",
+                                    calibration.expected_calibration_error, "ece_half_open", binning="half_open"),
+    "mce": _on_confidence("largest error of a bin", calibration.maximum_calibration_error, "mce"),
+    "brier": NamedMetric("mean squared error of the confidence, and its decomposition", ("label",), _brier, needs_confidence=True),
+    "nll": _on_confidence("negative log likelihood of the confidence", calibration.negative_log_likelihood, "nll"),
+    "auroc": _on_confidence("chance that a right answer is the surer one", calibration.auroc, "auroc"),
+    "auprc": _on_confidence("average precision of the confidence for right answers", calibration.auprc, "auprc"),
+    "aurc": _on_confidence("area under the risk-coverage curve; lower is better", calibration.aurc, "aurc"),
     "esj": NamedMetric("statement verdicts (MVEI): accuracy, give-ups, share of `correct`; subset is the class", ("label",), _esj),
     "yes_no": NamedMetric("yes/no questions (EmoReAlM): accuracy on each answer and the share of yes", ("label",), _yes_no),
     "ca_mer": NamedMetric("CA-MER: modality bias, and accuracy by subset: video_aligned, audio_aligned, consistent", ("label", "subset"), _ca_mer),

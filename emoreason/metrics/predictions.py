@@ -25,6 +25,8 @@ from emoreason.metrics.named import METRICS, Options, Row
 from emoreason.stated_confidence import parse_confidence
 from emoreason.wheels import official_list
 
+MAX_SHOWN = 20
+
 
 def metric_of_files(
     name: str, gold_path: Path, prediction_path: Path, options: Options | None = None, *,
@@ -33,7 +35,8 @@ def metric_of_files(
     """`{"metric", its numbers, "low", "high", "n", "skipped", "unparsed", "missing", "extra", ...}`; a number is None where it is undefined.
 
     `n` rows were used; `skipped` gold rows lack what the metric reads; of the used, `missing` have no prediction and `unparsed` one without an
-    answer: both count as wrong. `extra` predictions have no gold row. low and high are the bounds of a 95 % interval of the first number.
+    answer: both count as wrong, but where a metric compares numbers (ccc, plcc, srcc, mae, rmse) they are left out of `n`. `extra`
+    predictions have no gold row. low and high are the bounds of a 95 % interval of the first number.
     `compat` names a scorer of `emoreason.compat.COMPAT`, which reads the `completion` of each prediction in place of its label.
     `against`, other predictions, adds `difference`, these less those, with its own interval; `by`, a column of gold, adds `groups`, one
     number each, and their `macro` mean.
@@ -46,7 +49,8 @@ def metric_of_files(
     others = read_table(against, faults) if against else None
     if by is not None and gold and not any(by in row for row in gold.values()):
         faults.append(f"{gold_path}: no column {by!r} for groups{did_you_mean(by, {column for row in gold.values() for column in row})}")
-    raise_faults(faults)
+    hidden = len(faults) - MAX_SHOWN
+    raise_faults(faults if hidden <= 0 else [*faults[:MAX_SHOWN], f"and {hidden} more of these"])
     options, metric = options or Options(), METRICS[name]
     used = {key: row for key, row in gold.items() if all(row.get(column) not in (None, "", []) for column in metric.reads)}
     if not used:
@@ -56,6 +60,9 @@ def metric_of_files(
         predicted = _as_published(predicted, used, compat, classes, prediction_path)
         others = _as_published(others, used, compat, classes, against) if others is not None else None
     rows = [(row, predicted.get(key, {})) for key, row in used.items()]
+    given = [prediction for _, prediction in rows if prediction]
+    if metric.needs_confidence and given and not any("confidence" in prediction for prediction in given):
+        raise UserError(f"{prediction_path}: no row has a confidence, which {name} reads")
     # A class that a resample or a group happens to lack is still a class.
     options = replace(options, labels=tuple(options.classes(rows, metric.reads[0]))) if metric.reads[0] in ("label", "labels") else options
     try:

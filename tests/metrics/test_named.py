@@ -72,7 +72,7 @@ BY_HAND: list[tuple[str, tuple[list, list], dict[str, Any]]] = [
     # AU1 is once missed and once wrong, AU4 missed, AU12 twice right; sets: 2/3, 2/3, 0
     ("au_f1", UNITS, {"au_f1": 1 / 3, "au_set_f1": 4 / 9, "by_unit": {"AU1": 0.0, "AU4": 0.0, "AU12": 1.0}}),
     # the row without a number is left out: means 2 and 3, variances 2/3 and 2, covariance (1 + 0 + 2) / 3 = 1; 2 / (2/3 + 2 + 1)
-    ("ccc", VALUES, {"ccc": 6 / 11, "with_value": 3, "missing": 1, "n": 4}),
+    ("ccc", VALUES, {"ccc": 6 / 11, "missing": 1, "n": 3}),
     ("plcc", VALUES, {"plcc": 1 / math.sqrt(2 / 3 * 2)}),
     # ranks 1, 2, 3 and 1.5, 1.5, 3: covariance (0.5 + 0 + 1) / 3, variances 2/3 and 1/2
     ("srcc", VALUES, {"srcc": 0.5 / math.sqrt(2 / 3 * 1 / 2)}),

@@ -79,7 +79,7 @@ def test_a_predicted_zero_is_an_answer(write: Write) -> None:
     gold = write("gold", [{"id": "a", "value": 1}, {"id": "b", "value": 0}, {"id": "c", "value": -1}])
     result = metric_of_files("mae", gold, write("predictions", [{"id": "a", "value": 0}, {"id": "b", "value": 0.0}, {"id": "c", "label": "joy"}]))
     # |1 - 0| and |0 - 0|; a label is no number
-    assert (result["mae"], result["with_value"], result["n"], result["skipped"], result["unparsed"]) == (0.5, 2, 3, 0, 1)
+    assert (result["mae"], result["n"], result["skipped"], result["unparsed"]) == (0.5, 2, 0, 1)
 
 
 @pytest.mark.parametrize("cell", ["['joy', 'pride']", "[joy, pride]", "joy, pride", '["joy", "pride"]', " joy,pride, "])
@@ -300,3 +300,16 @@ def test_labels_are_a_space_by_name_or_words() -> None:
 
 def test_every_metric_reads_columns_that_a_file_can_have() -> None:
     assert {column for metric in METRICS.values() for column in metric.reads} == {"label", "labels", "value", "text", "subset"}
+
+
+def test_calibration_of_predictions_without_a_confidence_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "gold.csv").write_text("id,label\na,joy\n")
+    with pytest.raises(UserError, match=r"gold.csv: no row has a confidence, which ece reads"):
+        metric_of_files("ece", tmp_path / "gold.csv", tmp_path / "gold.csv")
+
+
+def test_a_long_list_of_faults_is_cut(tmp_path: Path) -> None:
+    (tmp_path / "gold.csv").write_text("id,label\n" + ",joy\n" * 50)
+    with pytest.raises(UserError) as caught:
+        metric_of_files("accuracy", tmp_path / "gold.csv", tmp_path / "gold.csv")
+    assert len(caught.value.faults) == 21 and caught.value.faults[-1] == "and 80 more of these"
