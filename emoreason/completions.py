@@ -9,7 +9,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -42,6 +42,7 @@ VERDICTS = {"correct": "correct", "true": "correct", "yes": "correct", "right": 
 _ANY_TAG = re.compile(r"<(/?)(think|answer|confidence)>", re.IGNORECASE | re.ASCII)
 _BETWEEN_ANSWERS = re.compile(r"[,;/\n，、；]\s*(?:and\s)?|\sand\s", re.IGNORECASE)
 _CHOICE = re.compile(r"\(([A-Za-z])\)|^([A-Za-z])(?=[.):]|$)|\b([A-Z])\)")
+_LONGEST_KEPT = 10_000
 _SURROUNDING = " .!?:;,\"'`*()[]{}-_“”‘’…。！？：；，、「」『』《》"
 # Labels that hold what separates answers, such as EMOTIC's doubt/confusion: {label: itself with the separators masked}.
 _WHOLE_LABELS = {
@@ -139,6 +140,12 @@ def parse_completion(text: str, template: Template) -> Completion:
     and `problems` says what is wrong with it. The last complete `<answer>` and `<confidence>` count, and none inside of the
     reasoning, which may quote the template.
     """
+    # Every reward of a stack reads the same batch of texts; a copy, since a caller may change what it is given.
+    found = (_parse_once if len(text) <= _LONGEST_KEPT else _parse)(text, template)
+    return Completion(found.think, [*found.answers], found.confidence, [*found.problems], {**found.sections})
+
+
+def _parse(text: str, template: Template) -> Completion:
     if template.prefilled and text[:64].lstrip()[:7].lower() != "<think>":
         text = "<think>" + text
     tags = [_Tag(match[1] == "/", match[2].lower(), match.start(), match.end()) for match in _ANY_TAG.finditer(text)]
@@ -161,6 +168,9 @@ def parse_completion(text: str, template: Template) -> Completion:
         if why is not None:
             problems.append(f"<confidence> holds {spans['confidence'].strip()[:40]!r}: {why}")
     return Completion(None if think is None else think.strip(), answers, confidence, problems, sections)
+
+
+_parse_once = lru_cache(maxsize=1024)(_parse)
 
 
 def normalise_word(text: str) -> str:

@@ -338,3 +338,12 @@ def test_completion_text_of_each_form_that_trl_hands_over():
     assert completion_text([{"role": "assistant", "content": None}]) == ""
     assert completion_text([{"role": "assistant"}]) == ""
     assert completion_text([]) == ""
+
+
+def test_what_a_caller_does_to_a_result_does_not_reach_the_next_one():
+    text = "<think>x</think><answer>joy, pride</answer><confidence>0.8</confidence>"
+    first = parse_completion(text, FULL)
+    first.answers.clear()
+    first.problems.append("mine")
+    assert parse_completion(text, FULL) == Completion("x", ["joy", "pride"], 0.8, [])
+    assert parse_completion(text, WORDS).confidence is None
