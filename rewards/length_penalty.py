@@ -3,20 +3,16 @@
 import re
 from typing import Literal, get_args
 
-from emoreason.completions import SECTIONS, TAGS, completion_text
+from emoreason.completions import completion_text
 from emoreason.faults import UserError
+from emoreason.metrics.text import prose, written_words
 
 Part = Literal["completion", "answer", "reasoning"]
 Unit = Literal["words", "tokens"]
 
-_TAG = re.compile(f"</?(?:{'|'.join((*TAGS, *(name for names in SECTIONS.values() for name in names)))})>", re.IGNORECASE | re.ASCII)
 _ANSWER = re.compile("<answer>", re.IGNORECASE | re.ASCII)
 _ANSWER_END = re.compile("</answer>", re.IGNORECASE | re.ASCII)
 _CONFIDENCE = re.compile("<confidence>[^<]{0,16}</confidence>", re.IGNORECASE | re.ASCII)
-# Kana, Han and Hangul, whose texts have no spaces between words, or few.
-_CJK = "\u1100-\u11ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
-# A run without spaces counts once for each 16 characters, so that leaving out the spaces does not hide length.
-_WORD = re.compile(rf"[{_CJK}][^\s\w]{{0,15}}|[^\s{_CJK}]{{1,16}}")
 
 
 def length_penalty_reward(
@@ -54,7 +50,7 @@ def length_penalty_reward(
             raise UserError(f"length_penalty_reward: unknown {name} {given!r}; accepted: {', '.join(accepted)}")
     texts = [completion_text(text) for text in completions]
     if unit == "words":
-        lengths = [_num_words(_part(text, part)) for text in texts]
+        lengths = [len(written_words(_part(text, part))) for text in texts]
     elif completion_ids is None:
         raise UserError("length_penalty_reward: unit is tokens, and the caller gives no `completion_ids`, which TRL does in GRPO; "
                         "use unit: words elsewhere")
@@ -63,14 +59,10 @@ def length_penalty_reward(
     return [max(min((target_words - length) / (max_words - target_words), 0.0), -1.0) for length in lengths]
 
 
-def _num_words(text: str) -> int:
-    return sum(1 for _ in _WORD.finditer(_TAG.sub(" ", text)))
-
-
 def _num_tokens(text: str, ids: list[int], part: Part) -> int:
     if part == "completion":
         return len(ids)
-    return round(len(ids) * len(_TAG.sub("", _part(text, part)).strip()) / len(text)) if text else 0
+    return round(len(ids) * len(prose(_part(text, part), "").strip()) / len(text)) if text else 0
 
 
 def _part(text: str, part: Part) -> str:

@@ -1,17 +1,12 @@
 """Does the completion say the same again and again?"""
 
 import math
-import re
 import string
 
-from emoreason.completions import SECTIONS, TAGS, completion_text
+from emoreason.completions import completion_text
 from emoreason.faults import UserError
+from emoreason.metrics.text import written_words
 
-_TAG = re.compile(f"</?(?:{'|'.join((*TAGS, *(name for names in SECTIONS.values() for name in names)))})>", re.IGNORECASE | re.ASCII)
-# Kana, Han and Hangul, whose texts have no spaces between words, or few.
-_CJK = "\u1100-\u11ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
-# A run without spaces is cut after 16 characters each, so that leaving out the spaces does not hide what is repeated.
-_WORD = re.compile(rf"[{_CJK}][^\s\w]{{0,15}}|[^\s{_CJK}]{{1,16}}")
 _PUNCTUATION = string.punctuation + "“”‘’…–—。、，！？：；「」『』（）《》"
 
 
@@ -39,6 +34,6 @@ def repetition_penalty_reward(completions: list, *, ngram: int = 3, max_penalty:
 
 
 def _share_repeated(text: str, ngram: int) -> float:
-    words = [word.strip(_PUNCTUATION) or word for word in _WORD.findall(_TAG.sub(" ", text).casefold())]
+    words = [word.strip(_PUNCTUATION) or word for word in written_words(text.casefold())]
     ngrams = list(zip(*(words[start:] for start in range(ngram)), strict=False))
     return 1 - len(set(ngrams)) / len(ngrams) if ngrams else 0.0

@@ -1,14 +1,18 @@
-"""How near a text is to a reference, by their words alone.
+"""The words of a text, and how near it is to a reference by its words alone.
 
-Standard library only. The package `rouge-score` computes the same number, but is not used: it loads nltk, over a second, and
+Standard library and `completions` only. The package `rouge-score` computes the same number, but is not used: it loads nltk, over a second, and
 drops every letter outside a to z, so that a Chinese text has no words at all.
 """
 
 import re
 
+from emoreason.completions import SECTIONS, TAGS
+
+_TAG = re.compile(f"</?(?:{'|'.join((*TAGS, *(name for names in SECTIONS.values() for name in names)))})>", re.IGNORECASE | re.ASCII)
 # Kana, Han and Hangul, whose texts have no spaces between words, or few.
 _CJK = "\u1100-\u11ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
+_WRITTEN = re.compile(rf"[{_CJK}][^\s\w]{{0,15}}|[^\s{_CJK}]{{1,16}}")
 
 
 def words(text: str) -> list[str]:
@@ -18,6 +22,22 @@ def words(text: str) -> list[str]:
     ['don', 't', 'smile', '微', '笑']
     """
     return _WORD.findall(text.casefold())
+
+
+def prose(text: str, in_place_of_a_tag: str = " ") -> str:
+    """The text without the tags of templates, their published sections' included."""
+    return _TAG.sub(in_place_of_a_tag, text)
+
+
+def written_words(text: str) -> list[str]:
+    """What spaces part, punctuation included and tags left out; in Chinese, Japanese and Korean each character is a word.
+
+    A run without spaces is cut after 16 characters each, so that leaving out the spaces hides neither length nor repetition.
+
+    >>> written_words("<think>Lips up, brows-down.</think>")
+    ['Lips', 'up,', 'brows-down.']
+    """
+    return _WRITTEN.findall(prose(text))
 
 
 def rouge_l(prediction: str, reference: str) -> float:
