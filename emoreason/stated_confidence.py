@@ -47,6 +47,7 @@ _LETTERS = {"number": "N", "percent": "P", "over": "O", "dash": "D", "swung": "S
 _WORD_LETTERS = {"to": "T", "between": "B", "from": "B", "and": "A"}
 _RANGE = re.compile(r"(?:B(?=NP?A)|B?(?=NP?[DST]))(?P<low>N)(?P<low_percent>P?)[ADST](?P<high>N)(?P<high_percent>P?)(?:O(?P<total>N))?")
 _SINGLE = re.compile(r"(?P<high>N)(?P<high_percent>P?)(?:O(?P<total>N))?")
+_TORN = re.compile(r"\d[.,][^\w\s)\]}\"'*.,%-]+\d")
 _THOUSANDS = re.compile(r"[1-9][0-9]{0,2},[0-9]{3}")
 
 
@@ -66,6 +67,8 @@ def read_confidence(text: str) -> tuple[float | None, str | None]:
         return None, "empty"
     if len(text) > _MAX_LENGTH:
         return None, f"{len(text)} characters long, where a number is expected"
+    if torn := _TORN.search(text):
+        return None, f"{torn[0]!r} is a number torn apart"
     try:
         plain = _plain(text)
         tokens = _tokens(plain)

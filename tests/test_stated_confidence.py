@@ -55,6 +55,7 @@ REFUSED = {
         "80% or 90%", "0.8 0.9", "0.8, 0.9", "0.8,0.9", "80%,90%", "0.7 and 0.8", "0.8.1", "0.8\n0.2", "85 (0.8)", "1_000",
     ],
     "two different words that are no range": ["high or low", "moderate-to-high"],
+    "torn apart": ["0.{0", "0.[85"],
     "no range that rises": ["80-70%", "0.8-0.7", "0.8-0.8", "0.to 0"],
     "is the whole scale": ["0-1", "0-100%"],
     "no readable range": ["between 0.8", "between 70 and", "80% -", "0.1-0.2-0.3", "8/10-9/10"],
