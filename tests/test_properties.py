@@ -59,13 +59,15 @@ def one_score(name: str, text: str, columns: dict, **settings) -> float | None:
 
 ANYTHING = st.text(st.characters(exclude_categories=()), max_size=60)  # lone surrogates and control characters, too
 NAMES = [*TAGS, *dict.fromkeys(itertools.chain(*SECTIONS.values()))]
+UNITS_IN_TEXT = "AU12|AU4C|au-06|AU 1|AU99|AU0|AU1234|AUs 6, 12 and 25|AU25-27|AU1+2|AU1-46|R12A|L4|U10|AU12R|action unit 9|AU|AUs: 1".split("|")
+INTENSITIES = ["+", " (intensity 3)", ": 2.5", "=C", " at level B", " on the right", " (5/5)", ", intensity 9", ": 0", "E", "-27", " (80%)"]
 PIECES = {
     "tags": [f"<{slash}{spelled}>" for name in NAMES for slash in ("", "/") for spelled in (name, name.upper())],
     "broken tags": ["<", ">", "</", "<think", "answer>", "< answer >", "<ſections>", "<thinK>", "<think/>", "<b>"],
     "between": [" ", " ", ", ", ". ", "; ", "\n", "", ",", "/", " and ", "，", "、", ":", "?", "(", ")", " - ", "’", "'", "*", "\x00", "\u2028"],
     "numbers": "0 1 .8 0,85 80% 8/10 7-8/10 5/0 1e999 -3 1,000 0.8.1 ½ ² ٨٥٪ ८ １ e 1e 99999999999999999999 %".split(),
-    "units": "AU12|AU4C|au-06|AU 1|AU99|AU0|AU1234|AUs 6, 12 and 25|AU25-27|AU1+2|AU1-46|R12A|L4|U10|AU12R|action unit 9|AU|AUs: 1".split("|"),
-    "intensities": ["+", " (intensity 3)", ": 2.5", "=C", " at level B", "left ", " on the right", " (5/5)", ", intensity 9", "E", "-27"],
+    "units": UNITS_IN_TEXT,
+    "rated units": [before + unit + intensity for before in ("", "left ") for unit in UNITS_IN_TEXT for intensity in INTENSITIES],
     "phrases of units": [phrase for unit in facs().values() for phrase in unit.phrases[:2]],
     "emotions": VOCABULARY,
     "negators": "not|no|never|without|nothing but|n't|isn't|free of|rather than|not only|neither|far from|is absent|are not seen|lack of".split("|"),
@@ -145,13 +147,13 @@ def test_any_text_states_a_confidence_or_the_reason_why_not(text):
     assert 0 <= value <= 1 if value is not None else why
 
 
-@pytest.mark.parametrize("name", REWARDS)
-@REPEATABLE
-@given(text=TEXTS)
-def test_any_text_is_scored(name, text):
-    values = scores(name, [text] * len(KINDS), list(KINDS.values()))
-    assert len(values) == len(KINDS)
-    assert all(value is None or math.isfinite(value) for value in values)
+@settings(REPEATABLE, max_examples=150)
+@given(TEXTS)
+def test_any_text_is_scored_by_any_reward(text):
+    for name in REWARDS:
+        values = scores(name, [text] * len(KINDS), list(KINDS.values()))
+        assert len(values) == len(KINDS), name
+        assert all(value is None or math.isfinite(value) for value in values), name
 
 
 # 2. Time is linear in the length --------------------------------------------------------------------------------------------------------
@@ -164,7 +166,7 @@ HOSTILE = {
     "sections": ("sections", "<think>", "<attribute>a</attribute><emotion>", "</think><answer>joy</answer>"),
     "items": ("sections", "<think><attribute>", "brow #; ", "</attribute></think><answer>joy</answer>"),
     "answers": ("annotated", "<think>x</think><answer>", "word # and joy, a/", "</answer><confidence>1</confidence>"),
-    "prose": ("annotated", "<think>", "In frame # there is no AU4, but lip corners raised, perhaps joy. ", "</think><answer>joy</answer>"),
+    "prose": ("annotated", "<think>", "In frame # no AU4, perhaps fear, but lip corners raised: joy. ", "</think><answer>joy</answer>"),
     "one sentence": ("annotated", "<think>", "neither frame # nor the AU6 and not her joy ", "</think><answer>joy</answer>"),
     "brackets": ("annotated", "<think>", "the face: AU1 (intensity ", "</think><answer>joy</answer>"),
     "a number": ("annotated", "<think>x</think><answer>joy</answer><confidence>", "1", "</confidence>"),

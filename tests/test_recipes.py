@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import textwrap
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,10 @@ import yaml
 from pydantic import BaseModel
 
 from emoreason.preflight import check_recipe
-from emoreason.recipe import CONFIG_KIND, RECIPE_CLASSES, AnyRecipe, Sampling
+from emoreason.recipe import CONFIG_KIND, RECIPE_CLASSES, AnyRecipe, RewardSpec, Sampling
 from emoreason.recipe_files import load_recipe
-from emoreason.rewarding import load_function
+from emoreason.records import COLUMNS
+from emoreason.rewarding import binding_faults, load_function
 from emoreason.run_dir import RunDir
 from emoreason.trainer_fields import trainer_fields
 
@@ -214,3 +216,23 @@ def test_commands_in_the_readme_work() -> None:
         if recipe.endswith(".yaml"):
             overrides = words[words.index(recipe) + 1 :]
             assert check_recipe(Path(recipe), load_recipe(Path(recipe), overrides)) == []
+
+
+def published_mixes() -> list[str]:
+    """The indented blocks of recipes/README.md that hold a list of rewards."""
+    blocks = re.findall(r"(?:^    .*\n)+", README.read_text(encoding="utf-8"), re.MULTILINE)
+    return [textwrap.dedent(block) for block in blocks if block.startswith("    rewards:")]
+
+
+@pytest.mark.parametrize("block", published_mixes())
+def test_published_mixes_name_rewards_and_settings_that_exist(block: str) -> None:
+    specs = [RewardSpec(**entry) for entry in yaml.safe_load(block)["rewards"]]
+    assert specs
+    assert [fault for spec in specs for fault in binding_faults(spec.func, spec.kwargs, COLUMNS)] == []
+    columns = dict.fromkeys(("template", "label", "labels", "action_units", "cues", "aligned_modality"), [])
+    for spec in specs:  # the settings are accepted, too
+        assert load_function(spec.func)([], **columns, **spec.kwargs) == []
+
+
+def test_there_are_published_mixes() -> None:
+    assert len(published_mixes()) == 5
