@@ -229,7 +229,7 @@ def test_published_mixes_name_rewards_and_settings_that_exist(block: str) -> Non
     specs = [RewardSpec(**entry) for entry in yaml.safe_load(block)["rewards"]]
     assert specs
     assert [fault for spec in specs for fault in binding_faults(spec.func, spec.kwargs, COLUMNS)] == []
-    columns = dict.fromkeys(("template", "label", "labels", "action_units", "cues", "aligned_modality"), [])
+    columns = {name: [] for name in ("template", "label", "labels", "action_units", "cues", "aligned_modality")}
     for spec in specs:  # the settings are accepted, too
         assert load_function(spec.func)([], **columns, **spec.kwargs) == []
 
