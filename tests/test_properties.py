@@ -45,14 +45,14 @@ KINDS = {columns["id"]: columns for _, columns in sample_rows([""])}
 """{sample record: its columns}."""
 
 
-def scores(name: str, texts: list[str], rows: list[dict], **settings) -> list[float | None]:
+def scores(name: str, texts: list[str], rows: list[dict], **kwargs) -> list[float | None]:
     """The values of a reward, each text with the columns of its record."""
-    return REWARDS[name](texts, **{column: [row[column] for row in rows] for column in rows[0]}, **settings)
+    return REWARDS[name](texts, **{column: [row[column] for row in rows] for column in rows[0]}, **kwargs)
 
 
-def one_score(name: str, text: str, columns: dict, **settings) -> float | None:
+def one_score(name: str, text: str, columns: dict, **kwargs) -> float | None:
     """The value of a reward for one text with these columns, those not given being a sample record's."""
-    return scores(name, [text], [KINDS["annotated"] | columns], **settings)[0]
+    return scores(name, [text], [KINDS["annotated"] | columns], **kwargs)[0]
 
 
 # Texts ----------------------------------------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_any_text_is_scored_by_any_reward(text):
 # 2. Time is linear in the length --------------------------------------------------------------------------------------------------------
 
 SMALL, LARGE = 100_000, 1_000_000
-MAX_SECONDS = 4.0
+MAX_SECONDS = 5.0
 HOSTILE = {
     # {name: (the sample record whose template it suits, what stands before, what is repeated, # being its number, what stands behind)}
     "tags": ("annotated", "", "<think></confidence><answer>a</answer><confidence>", ""),
@@ -172,7 +172,7 @@ HOSTILE = {
     "a number": ("annotated", "<think>x</think><answer>joy</answer><confidence>", "1", "</confidence>"),
     "blanks": ("verdict", "<think>x</think><answer>no", " ", "joy</answer>"),
 }
-WHOLE, PROSE = ("tags", "sections", "items", "answers", "prose"), ("prose", "one sentence", "brackets", "a number", "blanks")
+WHOLE, PROSE = ("tags", "sections", "items", "answers", "prose", "blanks"), ("prose", "one sentence", "brackets", "a number", "blanks")
 TIMED = {
     # {name: (of a text and the columns of a record, the hostile texts that it is given)}
     "parse_completion": (lambda text, columns: parse_completion(text, columns["template"]), tuple(HOSTILE)),
@@ -211,7 +211,7 @@ def without_garbage_collection():
 def test_time_is_linear(name, without_garbage_collection):
     for hostile in TIMED[name][1]:
         small = min(seconds(name, hostile, SMALL) for _ in range(2))  # the first reads tables
-        assert small < MAX_SECONDS / 8, hostile  # or the next would take for ever
+        assert small < MAX_SECONDS / 5, hostile  # or the next would take for ever
         # A little more than 10 times as much, for what no longer fits into caches.
         assert seconds(name, hostile, LARGE) < min(14 * small + 0.2, MAX_SECONDS), hostile
 
@@ -222,7 +222,7 @@ SEPARATORS = ",;/\n，、；<>"
 ARBITRARY_WORD = st.text(st.characters(exclude_categories=(), exclude_characters=SEPARATORS), min_size=1, max_size=12).map(normalise_word)
 # What one item of an answer can be; `and` separates two, but in the labels of a label space.
 LABEL = st.one_of(
-    st.sampled_from([word for word in VOCABULARY if " and " not in word]),
+    st.sampled_from(VOCABULARY),
     st.sampled_from([label for labels in LABEL_SPACES.values() for label in labels]),
     ARBITRARY_WORD.filter(lambda word: word and "and" not in word.split()),
 )
@@ -346,7 +346,7 @@ def test_f1_is_symmetric_and_from_0_to_1(f1, one, other):
 @REPEATABLE
 @given(LABELS, LABELS, LABELS)
 def test_a_wrong_word_never_raises_f1(f1, predicted, gold, more):
-    for word in more:
+    for word in more:  # wrong is a word that earns nothing alone
         assert f1([word], gold) or f1([*predicted, word], gold) <= f1(predicted, gold)
 
 

@@ -39,7 +39,7 @@ def test_transformers_loads_it_and_answers_are_those_of_the_adapter(line: Line, 
 def test_it_carries_settings_lineage_and_card(line: Line) -> None:
     released = line.folder / "runs/tiny/release"
     settings = read_json(released / "emoreason.json")
-    assert settings["template"] == {"think": "free", "answer": "list", "confidence": True}
+    assert settings["template"] == {"think": "free", "answer": "list", "confidence": True, "sections": [], "prefilled": False}
     assert [step["stage"] for step in settings["lineage"]] == ["sft", "confidence", "grpo"]
     card = (released / "README.md").read_text()
     for needed in ("| stage3_grpo | heldout_style |", "CC-BY-4.0", "Apache-2.0", "MIT", "recipes/tiny/data/train.jsonl"):

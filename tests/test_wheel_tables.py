@@ -8,6 +8,7 @@ from importlib.resources import files
 
 import pytest
 
+from emoreason.completions import Template, parse_completion
 from emoreason.emotions import LABEL_SPACES
 
 DEFAULT = ("parrott", "plutchik", "ekman", "goemotions", "willcox")
@@ -242,3 +243,8 @@ def test_parrott_keeps_disgust_apart_on_the_middle_ring(word):
 )  # fmt: skip
 def test_shades_stand_beside_their_nearest_word(word, wheel, middle):
     assert cell(word, wheel)[1] == middle
+
+
+def test_every_form_can_be_an_answer():
+    template = Template(think="none", answer="list")
+    assert [form for form in FAMILY if parse_completion(f"<answer>{form}</answer>", template).answers != [form]] == []
