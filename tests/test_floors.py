@@ -26,8 +26,8 @@ FLOORS = [
     Floor("what went wrong", "faults"),
     Floor("words", "emotions taxonomies mentions stated_confidence files"),
     Floor("what a model writes", "completions"),
-    Floor("what the field knows", "wheels action_units valence compat", "openpyxl"),
-    Floor("what units mean", "action_unit_prototypes action_unit_files"),
+    Floor("what the field knows", "mer_wheels action_units valence compat", "openpyxl"),
+    Floor("and makes of it", "wheels action_unit_prototypes action_unit_files"),
     Floor("strictness", "schema trainer_fields", "pydantic"),
     Floor("contracts", "records recipe rewarding run_dir reward_alarm reward_samples", "yaml pebble"),
     Floor(
@@ -163,7 +163,7 @@ def test_emoreason_imports_no_reward_script_or_test(module: str) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "rewards").glob("*.py")), ids=lambda path: path.stem)
 def test_a_reward_uses_words_and_metrics_and_no_other_reward(path: Path) -> None:
     found = imports(parsed(path))
-    assert ours(found) <= below("what units mean") | {module for module in HEIGHT if module.startswith("emoreason.metrics")}
+    assert ours(found) <= below("and makes of it") | {module for module in HEIGHT if module.startswith("emoreason.metrics")}
     assert found & TORCH == set()
 
 

@@ -9,7 +9,8 @@ from openpyxl import Workbook
 
 from emoreason.emotions import LABEL_SPACES
 from emoreason.faults import UserError
-from emoreason.wheels import DEFAULT_WHEELS, emotion_mentions, emotion_words, find_wheels, official_list, official_wheels, own_wheels
+from emoreason.mer_wheels import official_list
+from emoreason.wheels import DEFAULT_WHEELS, emotion_mentions, emotion_words, find_wheels, official_wheels, own_wheels
 
 # What the official files of 2025 give for these words on wheels 1 to 5, inner ring.
 OFFICIAL_2025 = {

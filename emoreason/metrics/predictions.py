@@ -20,10 +20,10 @@ from emoreason.compat import CONFIDENCE_COMPAT, published_answer, published_conf
 from emoreason.emotions import LABEL_SPACES
 from emoreason.faults import UserError, did_you_mean, raise_faults
 from emoreason.files import read_jsonl
+from emoreason.mer_wheels import official_list
 from emoreason.metrics.bootstrap import interval, paired_interval, pooled_and_macro
 from emoreason.metrics.named import METRICS, Options, Row
 from emoreason.stated_confidence import parse_confidence
-from emoreason.wheels import official_list
 
 MAX_SHOWN = 20
 
