@@ -7,7 +7,7 @@ from typing import Any
 
 from emoreason.completions import normalise_word
 from emoreason.metrics import benchmarks, calibration, classification, regression
-from emoreason.metrics.cues import cue_scores
+from emoreason.metrics.cues import cue_scores, emocue_360, lexical_similarity
 from emoreason.metrics.sets import set_f1
 from emoreason.metrics.text import rouge_l
 from emoreason.metrics.wheel import hit_rate, wheel_f
@@ -157,6 +157,13 @@ def _cues(rows: Sequence[Row], options: Options) -> dict[str, Any]:
     return {name: _mean([one[place] for one in found]) for name, place in (("cue_f1", 2), ("cue_precision", 0), ("cue_recall", 1))}
 
 
+def _emocue(rows: Sequence[Row], options: Options) -> dict[str, Any]:
+    """Over the dimensions that gold has anywhere; shared stems stand in for the sentence embeddings of the paper."""
+    predicted = [prediction.get("cues") or {} for _, prediction in rows]
+    scores = emocue_360(predicted, [gold["cues"] for gold, _ in rows], lexical_similarity, compat=False)
+    return {"emocue_f1": _mean([one["f1"] for one in scores.values()]), **scores}
+
+
 METRICS: dict[str, NamedMetric] = {
     "wheel_f": NamedMetric("F_s of MER-UniBench: F of the mean precision and recall of emotion wheel clusters", ("labels",), _wheel_f),
     "wheel_hit": NamedMetric("HIT of MER-UniBench: the label's cluster is among those of the words; recall only", ("label",), _wheel_hit,
@@ -175,6 +182,8 @@ METRICS: dict[str, NamedMetric] = {
     "srcc": NamedMetric("Spearman correlation of values", ("value",), _of_numbers(regression.srcc, "srcc")),
     "mae": NamedMetric("mean absolute error of values", ("value",), _of_numbers(regression.mae, "mae")),
     "rmse": NamedMetric("root mean squared error of values", ("value",), _of_numbers(regression.rmse, "rmse")),
+    "acc_2": NamedMetric("share on the right side of zero, 0 with the positive values", ("value",), _of_numbers(regression.acc_2, "acc_2")),
+    "acc_7": NamedMetric("share in the right one of seven classes from -3 to 3", ("value",), _of_numbers(regression.acc_7, "acc_7")),
     "ece": _on_confidence("expected calibration error, ten bins of equal width, the last one closed", calibration.expected_calibration_error, "ece"),
     "ece_equal_mass": _on_confidence("the same with bins of equal mass", calibration.expected_calibration_error, "ece_equal_mass",
                                      binning="equal_mass"),
@@ -191,5 +200,6 @@ METRICS: dict[str, NamedMetric] = {
     "ca_mer": NamedMetric("CA-MER: modality bias, and accuracy by subset: video_aligned, audio_aligned, consistent", ("label", "subset"), _ca_mer),
     "emoprefer": NamedMetric("preferences a1 or a2: weighted F1 and accuracy", ("label",), _emoprefer),
     "cue_f1": NamedMetric("cues (labels), matched one to one by their words", ("labels",), _cues),
+    "emocue_360": NamedMetric("cues by dimension (visual, auditory, emotional), each beside the nearest one, by shared stems", ("cues",), _emocue),
     "rouge_l": NamedMetric("longest common subsequence of words", ("text",), _rouge),
 }  # fmt: skip

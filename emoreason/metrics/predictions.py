@@ -164,6 +164,8 @@ def _cells(raw: dict[str, Any]) -> dict[str, Any]:
     if "label" in cells:
         cells["label"] = str(cells["label"])
         cells.setdefault("labels", [cells["label"]])
+    if "cues" in cells and not (isinstance(cells["cues"], dict) and all(isinstance(one, list) for one in cells["cues"].values())):
+        raise ValueError(f"cues {str(cells['cues'])[:60]!r} are no lists by dimension; accepted, in JSON Lines: {{\"visual\": [\"brows lowered\"]}}")
     if "confidence" in cells:
         cells["confidence"] = parse_confidence(str(cells["confidence"]))
     if "value" in cells:

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from emoreason.faults import UserError
 from emoreason.metrics.named import METRICS, Options
 from emoreason.metrics.predictions import metric_of_files
 
+FLAT = [name for name in METRICS if name != "emocue_360"]
+"""Metrics of columns that a CSV file can have."""
 COLUMNS = ("id", "label", "labels", "confidence", "value", "text", "subset")
 
 LABELS = (
@@ -77,6 +80,9 @@ BY_HAND: list[tuple[str, tuple[list, list], dict[str, Any]]] = [
     # ranks 1, 2, 3 and 1.5, 1.5, 3: covariance (0.5 + 0 + 1) / 3, variances 2/3 and 1/2
     ("srcc", VALUES, {"srcc": 0.5 / math.sqrt(2 / 3 * 1 / 2)}),
     ("mae", VALUES, {"mae": (1 + 0 + 2) / 3}),
+    # all positive; of 1, 2, 3 and 2, 2, 5 clipped to 3, two classes agree
+    ("acc_2", VALUES, {"acc_2": 1.0}),
+    ("acc_7", VALUES, {"acc_7": 2 / 3}),
     ("rmse", VALUES, {"rmse": math.sqrt((1 + 0 + 4) / 3)}),
     # of the four rows that are not 0 the third says 0, which is negative: F1 2/3 of positive, 4/5 of negative, two rows each
     ("waf", SENTIMENT, {"waf": (2 / 3 + 4 / 5) / 2, "acc": 3 / 4, "n": 4, "unparsed": 0}),
@@ -136,7 +142,7 @@ def test_by_hand(tmp_path: Path, suffix: str, name: str, rows: tuple[list, list]
 
 
 def test_every_metric_is_worked_out_by_hand() -> None:
-    assert [name for name in METRICS if name not in {name for name, _, _ in BY_HAND}] == []
+    assert [name for name in METRICS if name not in {name for name, _, _ in BY_HAND}] == ["emocue_360"]  # which has a test of its own
 
 
 def test_statements_have_numbers_by_class(tmp_path: Path) -> None:
@@ -160,7 +166,7 @@ def leaves(value: Any) -> list[Any]:
     return [leaf for inner in value.values() for leaf in leaves(inner)] if isinstance(value, dict) else [value]
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", FLAT)
 def test_a_metric_gives_finite_numbers_or_none(tmp_path: Path, name: str) -> None:
     rows = full_rows(name)
     result = metric_of_files(name, write(tmp_path / "gold.jsonl", rows[0]), write(tmp_path / "predictions.csv", rows[1]), num_bootstrap=5)
@@ -174,13 +180,13 @@ def test_a_metric_gives_finite_numbers_or_none(tmp_path: Path, name: str) -> Non
 # Six missing predictions have the worst value, or none. Silence is also `not positive` to waf, F1 2/3 of the three negative rows and 0 of
 # the others, and a ranking of nothing to map, which has the share of each class.
 OF_NOTHING = dict.fromkeys(METRICS, 0.0) | {
-    **dict.fromkeys(("ccc", "plcc", "srcc", "mae", "rmse", "ece_half_open", "auroc", "auprc"), None),
+    **dict.fromkeys(("ccc", "plcc", "srcc", "mae", "rmse", "acc_2", "acc_7", "ece_half_open", "auroc", "auprc"), None),
     **dict.fromkeys(("ece", "ece_equal_mass", "mce", "brier", "aurc"), 1.0),
     "nll": pytest.approx(-math.log(1e-6)), "waf": pytest.approx(1 / 3), "map": 0.5,
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", METRICS)
+@pytest.mark.parametrize("name", FLAT)
 def test_no_prediction_at_all_never_raises_and_never_pays(tmp_path: Path, name: str) -> None:
     gold = write(tmp_path / "gold.jsonl", full_rows(name)[0])
     result = metric_of_files(name, gold, write(tmp_path / "predictions.jsonl", [None] * 6 + [{"label": "joy"}]), num_bootstrap=2)
@@ -207,3 +213,24 @@ def test_the_ring_of_the_wheels_can_be_named(tmp_path: Path) -> None:
     gold, predictions = write(tmp_path / "gold.csv", [{"labels": "annoyance"}]), write(tmp_path / "p.csv", [{"labels": "rage"}])
     coarse, fine = (metric_of_files("wheel_f", gold, predictions, Options(level=level), num_bootstrap=1)["f"] for level in ("inner", "middle"))
     assert coarse > fine
+
+
+def test_emocue_360_by_hand(tmp_path: Path) -> None:
+    """visual: the nearest of either side is the same cue, so 1; auditory: nothing predicted, so 0; emotional: no gold, so not there."""
+    gold, predicted = tmp_path / "gold.jsonl", tmp_path / "predicted.jsonl"
+    gold.write_text(json.dumps({"id": "a", "cues": {"visual": ["brows lowered"], "auditory": ["voice trembles"]}}))
+    predicted.write_text(json.dumps({"id": "a", "cues": {"visual": ["lowered brows"], "emotional": ["anger"]}}))
+    result = metric_of_files("emocue_360", gold, predicted, num_bootstrap=2)
+    assert (result["visual"]["f1"], result["auditory"]["f1"], result["emotional"]["f1"]) == (pytest.approx(1.0), 0.0, None)
+    assert (result["emocue_f1"], result["n"]) == (pytest.approx(0.5), 1)
+    predicted.write_text(json.dumps({"id": "a", "cues": "brows lowered"}))
+    with pytest.raises(UserError, match=r"cues 'brows lowered' are no lists by dimension"):
+        metric_of_files("emocue_360", gold, predicted)
+
+
+def test_sides_and_classes_of_values_by_hand(tmp_path: Path) -> None:
+    # sides: right, wrong (0 is with the positive), right; classes: 2 and 2, -1 and 0, -3 and -3 (clipped)
+    (tmp_path / "gold.csv").write_text("id,value\na,1.6\nb,-1\nc,-2.8\n")
+    (tmp_path / "predicted.csv").write_text("id,value\na,2\nb,0\nc,-5\n")
+    found = [metric_of_files(name, tmp_path / "gold.csv", tmp_path / "predicted.csv")[name] for name in ("acc_2", "acc_7")]
+    assert found == pytest.approx([2 / 3, 2 / 3])

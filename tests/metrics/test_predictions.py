@@ -143,7 +143,7 @@ def test_an_unknown_metric_is_reported_beside_the_files(write: Write, tmp_path: 
     gold = write("gold", GOLD)
     assert faults_of("acuracy", gold, gold) == ["unknown metric 'acuracy'; did you mean 'accuracy'?"]
     first, second = faults_of("zzzz", gold, tmp_path / "absent.jsonl")
-    assert first.startswith("unknown metric 'zzzz'; accepted: accuracy, au_f1")
+    assert first.startswith("unknown metric 'zzzz'; accepted: acc_2, acc_7, accuracy, au_f1")
     assert second.startswith(f"{tmp_path / 'absent.jsonl'}: no such file")
 
 
@@ -299,7 +299,7 @@ def test_labels_are_a_space_by_name_or_words() -> None:
 
 
 def test_every_metric_reads_columns_that_a_file_can_have() -> None:
-    assert {column for metric in METRICS.values() for column in metric.reads} == {"label", "labels", "value", "text", "subset"}
+    assert {column for metric in METRICS.values() for column in metric.reads} == {"label", "labels", "value", "text", "subset", "cues"}
 
 
 def test_calibration_of_predictions_without_a_confidence_is_refused(tmp_path: Path) -> None:
