@@ -17,8 +17,8 @@ from emoreason.emotions import LABEL_SPACES, label_meant
 from emoreason.stated_confidence import parse_confidence, read_confidence
 
 __all__ = [
-    "SECTIONS", "TAGS", "VERDICTS", "AnswerKind", "Completion", "Template", "ThinkKind", "choice_letter", "completion_text",
-    "is_label", "normalise_word", "parse_completion", "parse_confidence", "read_verdict", "render", "with_confidence",
+    "SECTIONS", "TAGS", "VERDICTS", "AnswerKind", "Completion", "Template", "ThinkKind", "canonical_answer", "choice_letter",
+    "completion_text", "is_label", "normalise_word", "parse_completion", "parse_confidence", "read_verdict", "render", "with_confidence",
 ]  # fmt: skip
 
 ThinkKind = Literal["none", "free", "sections"]
@@ -188,7 +188,7 @@ def choice_letter(answer: str, choices: Sequence[str]) -> str | None:
 
     Choices may carry their letters, as in `(A) joy`.
     """
-    texts = [normalise_word(re.sub(r"^\s*\(?[A-Za-z][.):]\s*", "", choice)) for choice in choices]
+    texts = [_choice_text(choice) for choice in choices]
     letters = [chr(ord("a") + index) for index in range(len(choices))]
     if answer in letters:
         return answer
@@ -196,19 +196,17 @@ def choice_letter(answer: str, choices: Sequence[str]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def is_label(answer: str | None, label: str, label_space: str | None = None, choices: Sequence[str] | None = None) -> bool:
-    """Whether a parsed answer is this label: the same word, a form of it in its label space (`happy` for ekman_6's happiness), or its choice.
-
-    This one decision serves rewards and evaluation.
-    """
-    if answer is None:
-        return False
-    if answer == normalise_word(label):
-        return True
-    if label_space in LABEL_SPACES and label_meant(answer, label_space) == label:
-        return True
+def canonical_answer(answer: str, label_space: str | None = None, choices: Sequence[str] | None = None) -> str:
+    """The label that a parsed answer means, normalised: the text of its choice, the member of the label space that it is a form of, or itself."""
     letter = choice_letter(answer, choices) if choices else None
-    return letter is not None and letter == choice_letter(normalise_word(label), choices or ())
+    if letter is not None:
+        answer = _choice_text(choices[ord(letter) - ord("a")])
+    return normalise_word(label_meant(answer, label_space) or answer) if label_space in LABEL_SPACES else answer
+
+
+def is_label(answer: str | None, label: str, label_space: str | None = None, choices: Sequence[str] | None = None) -> bool:
+    """Whether a parsed answer is this label, as `canonical_answer` reads both; the one decision of rewards, confidence and evaluation."""
+    return answer is not None and canonical_answer(answer, label_space, choices) == canonical_answer(normalise_word(label), label_space, choices)
 
 
 def completion_text(completion: str | list[dict]) -> str:
@@ -217,6 +215,11 @@ def completion_text(completion: str | list[dict]) -> str:
         return completion
     content = completion[0].get("content") if completion else ""
     return content if isinstance(content, str) else "".join(part.get("text") or "" for part in content or ())
+
+
+def _choice_text(choice: str) -> str:
+    """A choice without the letter that it may carry."""
+    return normalise_word(re.sub(r"^\s*\(?[A-Za-z][.):]\s*", "", choice))
 
 
 class _Tag(NamedTuple):

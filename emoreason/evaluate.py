@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 from transformers import PreTrainedModel, ProcessorMixin
 
-from emoreason.completions import Template, is_label, normalise_word, parse_completion
+from emoreason.completions import Template, canonical_answer, parse_completion
 from emoreason.emotions import LABEL_SPACES
 from emoreason.files import read_json, sha256, write_json, write_jsonl
 from emoreason.metrics.evaluation import Scored, evaluate_rows, mean_with_interval
@@ -95,10 +95,11 @@ def score(recipe: EvaluateRecipe, examples: list[Example], rollouts: list[Rollou
 
 
 def _scored(example: Example, rollout: Rollout, template: Template) -> Scored:
-    """The answer beside gold; an answer that is the label in another form, or as a letter, is written as the label."""
+    """The answer beside gold, its first word as the label that it means."""
     target, parsed = example.record.target, parse_completion(rollout.text, template)
-    if target.label is not None and is_label(parsed.label, target.label, target.label_space, target.choices):
-        parsed = replace(parsed, answers=[normalise_word(target.label), *parsed.answers[1:]])
+    if parsed.answers:
+        first = canonical_answer(parsed.answers[0], target.label_space, target.choices)
+        parsed = replace(parsed, answers=[first, *parsed.answers[1:]])
     return Scored(target.label, target.labels, parsed)
 
 

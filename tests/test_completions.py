@@ -6,8 +6,10 @@ from emoreason.completions import (
     SECTIONS,
     Completion,
     Template,
+    canonical_answer,
     choice_letter,
     completion_text,
+    is_label,
     normalise_word,
     parse_completion,
     parse_confidence,
@@ -347,3 +349,26 @@ def test_what_a_caller_does_to_a_result_does_not_reach_the_next_one():
     first.problems.append("mine")
     assert parse_completion(text, FULL) == Completion("x", ["joy", "pride"], 0.8, [])
     assert parse_completion(text, WORDS).confidence is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "space", "choices", "meant"),
+    [
+        ("happy", "ekman_6", None, "happiness"),
+        ("happiness", "ekman_6", None, "happiness"),
+        ("worried", "ekman_6", None, "worried"),  # no form of any of its classes
+        ("happy", "open", None, "happy"),
+        ("happy", None, None, "happy"),
+        ("b", None, ["(A) joy", "(B) Deep fear"], "deep fear"),
+        ("deep fear", None, ["(A) joy", "(B) Deep fear"], "deep fear"),
+        ("c", None, ["joy", "fear"], "c"),
+        ("a", "ekman_6", ["happy", "sad"], "happiness"),
+    ],
+)
+def test_the_label_that_an_answer_means(answer, space, choices, meant):
+    assert canonical_answer(answer, space, choices) == meant
+
+
+def test_answers_are_labels_in_any_of_their_forms():
+    assert is_label("happy", "happiness", "ekman_6") and not is_label("happy", "happiness") and not is_label(None, "joy")
+    assert is_label("b", "Deep fear", None, ["joy", "Deep fear"]) and not is_label("a", "Deep fear", None, ["joy", "Deep fear"])

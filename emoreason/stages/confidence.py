@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from trl import SFTConfig, SFTTrainer
 
-from emoreason.completions import Template, parse_completion, with_confidence
+from emoreason.completions import Template, canonical_answer, is_label, parse_completion, with_confidence
 from emoreason.confidence import agreement, chance_of_being_right, confidence_target, human_share
 from emoreason.curriculum import mix
 from emoreason.evaluate import sample
@@ -62,7 +62,8 @@ def sample_answers(recipe: ConfidenceRecipe, examples: list[Example]) -> list[di
     answered = []
     for example, group in zip(examples, groups, strict=True):
         parsed = [parse_completion(rollout.text, template) for rollout in group]
-        answers = [None if one.problems else one.label for one in parsed]
+        target = example.record.target
+        answers = [None if one.problems or one.label is None else canonical_answer(one.label, target.label_space, target.choices) for one in parsed]
         answered.append({"id": example.record.id, "view": example.view, "label": example.record.target.label,
                          "completions": [rollout.text for rollout in group], "answers": answers, "agreement": agreement(answers)})  # fmt: skip
     return answered
@@ -95,7 +96,8 @@ def _judge_file(recipe: ConfidenceRecipe, examples: dict[str, Example], sampled:
     answers = [(row, place) for row in sampled for place, answer in enumerate(row["answers"]) if answer is not None]
     if not answers:
         return
-    right = [row["answers"][place] == row["label"] for row, place in answers]
+    targets = {record_id: example.record.target for record_id, example in examples.items()}
+    right = [is_label(row["answers"][place], row["label"], targets[row["id"]].label_space, targets[row["id"]].choices) for row, place in answers]
     chances = chance_of_being_right([row["agreement"][place] for row, place in answers], right)
     for (row, place), is_right, chance in zip(answers, right, chances, strict=True):
         example = replace(examples[row["id"]], view=row["view"])
