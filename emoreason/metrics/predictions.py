@@ -11,7 +11,7 @@ in any spelling, `value` (a number), `text`, and `subset`. Of a file with `label
 import ast
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from emoreason.faults import UserError, did_you_mean, raise_faults
 from emoreason.files import read_jsonl
 from emoreason.mer_wheels import official_list
 from emoreason.metrics.bootstrap import interval, paired_interval, pooled_and_macro
-from emoreason.metrics.named import METRICS, Options, Row
+from emoreason.metrics.named import METRICS, NamedMetric, Options, Row
 from emoreason.stated_confidence import parse_confidence
 
 MAX_SHOWN = 20
@@ -49,8 +49,7 @@ def metric_of_files(
     others = read_table(against, faults) if against else None
     if by is not None and gold and not any(by in row for row in gold.values()):
         faults.append(f"{gold_path}: no column {by!r} for groups{did_you_mean(by, {column for row in gold.values() for column in row})}")
-    hidden = len(faults) - MAX_SHOWN
-    raise_faults(faults if hidden <= 0 else [*faults[:MAX_SHOWN], f"and {hidden} more of these"])
+    _raise_some(faults)
     options, metric = options or Options(), METRICS[name]
     used = {key: row for key, row in gold.items() if all(row.get(column) not in (None, "", []) for column in metric.reads)}
     if not used:
@@ -75,25 +74,39 @@ def metric_of_files(
         return metric.compute(drawn, options)[main]
 
     bounds = interval(value, rows, num_bootstrap=num_bootstrap, seed=seed)
-    answers = metric.answers or metric.reads[:1]
-    result = {
-        "metric": name, **numbers, "low": bounds["low"], "high": bounds["high"], "n": numbers.get("n", len(rows)),
-        "skipped": len(gold) - len(rows) + numbers.get("skipped", 0), "missing": sum(not prediction for _, prediction in rows),
-        "unparsed": sum(bool(prediction) and all(prediction.get(column) in (None, "", []) for column in answers) for _, prediction in rows),
-        "extra": len(predicted.keys() - gold.keys()),
-    }  # fmt: skip
+    result = {"metric": name, **numbers, "low": bounds["low"], "high": bounds["high"], "n": numbers.get("n", len(rows)),
+              "skipped": len(gold) - len(rows) + numbers.get("skipped", 0), **_unanswered(rows, metric),
+              "extra": len(predicted.keys() - gold.keys())}  # fmt: skip
     if others is not None:
         theirs = [others.get(key, {}) for key in used]
         ours, golds = [prediction for _, prediction in rows], list(used.values())
         result["difference"] = paired_interval(lambda gold, some: value(list(zip(gold, some, strict=True))), golds, theirs, ours,
                                                num_bootstrap=num_bootstrap, seed=seed)  # fmt: skip
     if by is not None:
-        groups: dict[str, list[Row]] = {}
-        for row in rows:
-            groups.setdefault(str(row[0].get(by)), []).append(row)
-        result["groups"] = {group: {main: value(members), "n": len(members)} for group, members in groups.items()}
-        result["macro"] = pooled_and_macro({group: (len(members), value(members)) for group, members in groups.items()})["macro"]
+        result |= _by_group(rows, by, main, value)
     return result
+
+
+def _unanswered(rows: Sequence[Row], metric: NamedMetric) -> dict[str, int]:
+    """How many rows have no prediction, and how many one without any of the columns that the metric reads."""
+    given = [prediction for _, prediction in rows if prediction]
+    columns = metric.answers or metric.reads[:1]
+    unparsed = sum(all(prediction.get(column) in (None, "", []) for column in columns) for prediction in given)
+    return {"missing": len(rows) - len(given), "unparsed": unparsed}
+
+
+def _by_group(rows: Sequence[Row], by: str, main: str, value: Callable[[Sequence[Row]], float | None]) -> dict[str, Any]:
+    """The number in each group of rows that have the same `by` in gold, and the plain mean over the groups."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(str(row[0].get(by)), []).append(row)
+    found = {group: (len(members), value(members)) for group, members in groups.items()}
+    return {"groups": {group: {main: one, "n": size} for group, (size, one) in found.items()}, "macro": pooled_and_macro(found)["macro"]}
+
+
+def _raise_some(faults: list[str]) -> None:
+    hidden = len(faults) - MAX_SHOWN
+    raise_faults(faults if hidden <= 0 else [*faults[:MAX_SHOWN], f"and {hidden} more of these"])
 
 
 def read_table(path: Path, faults: list[str]) -> dict[str, dict[str, Any]]:
