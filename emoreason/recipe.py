@@ -22,23 +22,40 @@ class LoraSettings(Strict):
 
 
 class WarmStart(Strict):
-    """Training of the vision tower alone, to name the labels and cues of the records, before the language model."""
+    """Training of the towers alone, to name the labels and cues of the records, before the language model."""
 
     steps: Annotated[int, Field(ge=0)] = 600
     batch_size: Annotated[int, Field(gt=0)] = 32
+    """Of each kind of media in a step."""
     learning_rate: float = 2.0e-3
     weight_decay: float = 0.2
 
 
 class FromScratch(Strict):
-    """A new Qwen2.5-VL with random weights and a tokenizer trained on the recipe's own prompts and targets."""
+    """A new Qwen2.5-VL or Qwen2.5-Omni thinker with random weights and a tokenizer trained on the recipe's own prompts and targets."""
 
+    family: Literal["qwen2_5_vl", "qwen2_5_omni_thinker"] = "qwen2_5_vl"
+    """The first reads pictures and clips, the second sounds too."""
     vocab_size: Annotated[int, Field(ge=300)] = 600
     text_config: dict[str, Any]
-    """Handed to transformers' Qwen2_5_VLTextConfig."""
+    """Handed to transformers' Qwen2_5_VLTextConfig or Qwen2_5OmniTextConfig."""
     vision_config: dict[str, Any]
-    """Handed to transformers' Qwen2_5_VLVisionConfig."""
+    """Handed to transformers' Qwen2_5_VLVisionConfig or Qwen2_5OmniVisionEncoderConfig."""
+    audio_config: dict[str, Any] | None = None
+    """Handed to transformers' Qwen2_5OmniAudioEncoderConfig; for `qwen2_5_omni_thinker`, and only there."""
     warm_start: WarmStart | None = None
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "FromScratch":
+        if (self.audio_config is None) == (self.family == "qwen2_5_omni_thinker"):
+            found = "missing" if self.audio_config is None else "given"
+            raise ValueError(f"audio_config is {found} but family is {self.family}; qwen2_5_omni_thinker has one, qwen2_5_vl has none")
+        hidden_size = self.text_config.get("hidden_size")
+        for name, key in (("vision_config", "out_hidden_size"), ("audio_config", "output_dim")):
+            tower = getattr(self, name)
+            if tower is not None and tower.get(key) != hidden_size:
+                raise ValueError(f"{name}.{key} is {tower.get(key)} but text_config.hidden_size is {hidden_size}; they are the same size")
+        return self
 
 
 class ModelSettings(Strict):
@@ -57,16 +74,30 @@ class ModelSettings(Strict):
 
 
 class MediaSettings(Strict):
-    """What the processor does to pictures; one object for training, rollouts and evaluation, saved with the checkpoint."""
+    """What is read of pictures, clips and sounds; one object for training, rollouts and evaluation, saved with the checkpoint."""
 
     min_pixels: Annotated[int, Field(gt=0)] = 200704
     max_pixels: Annotated[int, Field(gt=0)] = 451584
     """Pictures are resized to between these many pixels, sides a multiple of patch size times merge size."""
+    fps: Annotated[float, Field(gt=0)] = 2.0
+    """Frames sampled from a second of video, evenly over the clip, within the two limits that follow."""
+    min_frames: Annotated[int, Field(ge=2)] = 4
+    max_frames: Annotated[int, Field(ge=2)] = 32
+    video_min_pixels: Annotated[int, Field(gt=0)] = 100352
+    video_max_pixels: Annotated[int, Field(gt=0)] = 301056
+    """Each frame is resized to between these many pixels."""
+    sample_rate: Annotated[int, Field(ge=8000, le=48000)] = 16000
+    """Samples a second that audio is resampled to; what the audio tower was trained on."""
+    max_seconds: Annotated[float, Field(gt=0)] = 120.0
+    """Longer clips and sounds are refused."""
+    max_megabytes: Annotated[float, Field(gt=0)] = 512.0
+    """Larger files are refused unopened."""
 
     @model_validator(mode="after")
     def _ordered(self) -> "MediaSettings":
-        if self.min_pixels > self.max_pixels:
-            raise ValueError(f"min_pixels {self.min_pixels} is above max_pixels {self.max_pixels}")
+        for low, high in (("min_pixels", "max_pixels"), ("min_frames", "max_frames"), ("video_min_pixels", "video_max_pixels")):
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(f"{low} {getattr(self, low)} is above {high} {getattr(self, high)}")
         return self
 
 
@@ -193,11 +224,22 @@ class ConfidenceTarget(Strict):
 
 
 class PairSettings(Strict):
-    """How scored completions become chosen and rejected."""
+    """Where chosen and rejected answers come from."""
 
+    source: Literal["samples", "records"] = "samples"
+    """`samples`: the model's own completions, ranked by the rewards; `records`: the `preference` of each record."""
     min_margin: Annotated[float, Field(gt=0)] = 0.2
     """Smallest difference in total reward between the two."""
     max_pairs_per_record: Annotated[int, Field(gt=0)] = 2
+
+
+class PreferenceLoss(Strict):
+    """What DPO adds to its loss for records that have more than one pair (AVEm-DPO, arXiv 2602.07054)."""
+
+    media_weight: Annotated[float, Field(ge=0)] = 1.0
+    """Weight of the loss against the rejected media, for records that have them."""
+    text_prior: Annotated[float, Field(ge=0)] = 0.0
+    """How much of what the model would answer without media is taken off the margin, without gradient."""
 
 
 class Recipe(Strict):
@@ -220,10 +262,20 @@ class Recipe(Strict):
         return self
 
 
+class Packing(Strict):
+    """How a batch runs through the model: every prompt once, or row by row. The numbers are the same."""
+
+    shared_prefix: Literal["auto", "always", "never"] = "auto"
+    """`auto` shares where the model can and a first comparison with plain rows agrees; `always` refuses models that cannot."""
+    max_tokens: Annotated[int, Field(gt=0)] | None = None
+    """Longest packed row; null puts a whole micro-batch into one."""
+
+
 class TrainingRecipe(Recipe):
     """What the training stages share."""
 
     data: list[DataSource]
+    packing: Packing = Packing()
     augment: Augmentation | None = None
     trainer: dict[str, Any] = {}
     """Handed to TRL's config class unchanged: its names, its defaults."""
@@ -253,13 +305,23 @@ class GrpoRecipe(TrainingRecipe):
     rewards: Annotated[list[RewardSpec], Field(min_length=1)]
     reward_alarm_steps: Annotated[int, Field(gt=0)] | None = 20
     """Warn of a reward, or of a spread within groups, that stays constant for so many steps; null never warns."""
+    max_resamples: Annotated[int, Field(ge=0)] = 0
+    """A group whose completions all score alike teaches nothing and is drawn again, at most so many times a step (DAPO); 0 keeps it."""
 
 
 class DpoRecipe(TrainingRecipe):
     stage: Literal["dpo"]
-    rewards: Annotated[list[RewardSpec], Field(min_length=1)]
+    rewards: list[RewardSpec] = []
+    """Rank the samples."""
     sampling: Sampling = Sampling()
     pairs: PairSettings = PairSettings()
+    preference: PreferenceLoss = PreferenceLoss()
+
+    @model_validator(mode="after")
+    def _can_rank(self) -> "DpoRecipe":
+        if self.pairs.source == "samples" and not self.rewards:
+            raise ValueError("pairs.source is samples but there are no rewards to rank them; give rewards, or pairs: {source: records}")
+        return self
 
 
 class EvaluateRecipe(Recipe):

@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from emoreason.emotions import label_problem, label_space_problem
 from emoreason.faults import raise_faults
@@ -29,6 +29,22 @@ class Media(Strict):
     audio: MediaPath | None = None
     frames: list[MediaPath] = []
     """Pictures of one clip in time order, for clips that are kept as pictures."""
+    frames_fps: Annotated[float, Field(gt=0)] | None = None
+    """How many of `frames` stand for one second."""
+    audio_in_video: bool = False
+    """The sound track of `video` is heard in time with its frames, by models that can."""
+
+    @model_validator(mode="after")
+    def _one_clip(self) -> "Media":
+        if self.video and self.frames:
+            raise ValueError("video and frames are both given; a record has one clip")
+        if bool(self.frames) != (self.frames_fps is not None):
+            raise ValueError("frames and frames_fps are given together or not at all")
+        if self.audio_in_video and not self.video:
+            raise ValueError("audio_in_video is true but there is no video")
+        if self.audio_in_video and self.audio:
+            raise ValueError("audio_in_video is true and audio is given too; the clip has one sound")
+        return self
 
 
 class ValenceArousalDominance(Strict):
@@ -92,12 +108,34 @@ class Target(Strict):
         return self
 
 
+def _as_list(given: Any) -> Any:
+    return [given] if isinstance(given, str) else given
+
+
 class Preference(Strict):
-    """Two answers to the same record, the better one first."""
+    """An answer to the record, and worse ones."""
 
     chosen: str
-    rejected: str
+    rejected: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
+    """One answer, or a list of them."""
+    weights: list[Annotated[float, Field(ge=0)]] = []
+    """How much each rejected answer counts; they are scaled to add up to 1, and none given means all alike."""
     rejected_media: Media | None = None
+    """A clip, picture or sound of another record under which `chosen` would be wrong."""
+
+    @model_validator(mode="after")
+    def _weighted(self) -> "Preference":
+        if self.weights and (len(self.weights) != len(self.rejected) or not sum(self.weights)):
+            raise ValueError(f"{len(self.weights)} weights {self.weights} for {len(self.rejected)} rejected answers; give one each, not all 0")
+        if self.chosen in self.rejected:
+            raise ValueError("the chosen answer is among the rejected ones")
+        return self
+
+    @property
+    def shares(self) -> list[float]:
+        """The weights, adding up to 1."""
+        weights = self.weights or [1.0] * len(self.rejected)
+        return [weight / sum(weights) for weight in weights]
 
 
 class Record(Strict):
