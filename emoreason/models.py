@@ -1,4 +1,4 @@
-"""Checkpoints in and out: the only module that knows how a model family names its parts."""
+"""Checkpoints in and out, frozen parts, adapters; `families` says how a model names its parts."""
 
 import json
 import re
@@ -9,20 +9,9 @@ from accelerate import PartialState
 from peft import LoraConfig, PeftModel
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 
-from emoreason.faults import UserError
+from emoreason.families import family_of
+from emoreason.faults import UserError, raise_faults
 from emoreason.recipe import LoraSettings, MediaSettings, ModelSettings, Part
-
-# Parameter names of each part, by `model_type`; searched from the left, the first part that matches owns the parameter.
-_QWEN_VL = {"projector": r"visual\.merger\.", "vision": r"visual\.", "language": r"language_model\.|lm_head\."}
-PARTS: dict[str, dict[Part, str]] = {
-    "qwen2_vl": _QWEN_VL,
-    "qwen2_5_vl": _QWEN_VL,
-    "qwen2_5_omni_thinker": {
-        "projector": r"visual\.merger\.|audio_tower\.proj\.",
-        "vision": r"visual\.|audio_tower\.",
-        "language": r"(^|\.)model\.|lm_head\.",
-    },
-}
 
 
 def load_processor(path: str, media: MediaSettings, trust_remote_code: bool = False) -> ProcessorMixin:
@@ -46,7 +35,9 @@ def load_model(settings: ModelSettings) -> PreTrainedModel:
     arguments = {"attn_implementation": settings.attn_implementation, "trust_remote_code": settings.trust_remote_code}
     adapter = Path(settings.path) / "adapter_config.json"
     if not adapter.exists():
-        return _from_pretrained(AutoModelForImageTextToText, settings.path, dtype=dtype, **arguments)
+        model, found = _from_pretrained(AutoModelForImageTextToText, settings.path, dtype=dtype, output_loading_info=True, **arguments)
+        _check_keys(settings.path, found)
+        return model
     base = json.loads(adapter.read_text())["base_model_name_or_path"]
     model = load_model(settings.model_copy(update={"path": base, "dtype": "float32"}))
     merged = PeftModel.from_pretrained(model, settings.path).merge_and_unload().to(dtype)
@@ -67,19 +58,28 @@ def _from_pretrained(loader: type, path: str, **arguments):
         raise UserError(f"model.path {path}: transformers cannot load it: {str(error).splitlines()[0]}") from error
 
 
+def _check_keys(path: str, found: dict) -> None:
+    """Refuse a checkpoint that leaves weights at random or brings weights that go nowhere."""
+    faults = []
+    for what, keys in (("has no weights for", found["missing_keys"]), ("has weights that the model does not know", found["unexpected_keys"]),
+                       ("has weights of another shape for", found["mismatched_keys"])):  # fmt: skip
+        names = sorted(str(key) for key in keys)
+        if names:
+            faults.append(f"model.path {path}: {what} {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}")
+    raise_faults(faults)
+
+
 def parts_of(model: PreTrainedModel) -> dict[str, Part]:
     """{parameter name: part} for every parameter of the model.
 
     Raises:
         UserError: a family whose parts are not known, named with those that are.
     """
-    family = model.config.model_type
-    if family not in PARTS:
-        raise UserError(f"model family {family!r}: its parts are not known, so nothing of it can be frozen; accepted: {', '.join(PARTS)}")
+    parts = family_of(model.config).parts
     owners = {}
     for name, _ in model.named_parameters():
-        owners[name] = next((part for part, pattern in PARTS[family].items() if re.search(pattern, name)), None)
-        assert owners[name] is not None, f"{family}: no part owns {name}"
+        owners[name] = next((part for part, pattern in parts.items() if re.search(pattern, name)), None)
+        assert owners[name] is not None, f"{model.config.model_type}: no part owns {name}"
     return owners
 
 

@@ -1,0 +1,301 @@
+"""What differs between model families; nothing else knows it.
+
+A family says which parts its parameters belong to, which media it reads, how its processor is asked for them, where its rotary
+positions stand, and what its towers return. Everything above works on `MediaItem`s and positions.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel, ProcessorMixin
+from transformers.video_utils import VideoMetadata
+
+from emoreason.faults import UserError
+from emoreason.media import Medium
+from emoreason.media_tokens import TokenCounter, audio_tokens, video_size_limits
+from emoreason.recipe import MediaSettings, Part
+
+Modality = Literal["image", "video", "audio"]
+PLACEHOLDER = {"image": "image_token_id", "video": "video_token_id", "audio": "audio_token_id"}
+"""The attribute of a config that holds the id of a medium's placeholder token."""
+
+_QWEN_VL = {"projector": r"visual\.(deepstack_)?merger", "vision": r"visual\.", "language": r"language_model\.|lm_head\."}
+_OMNI = {
+    "projector": r"visual\.merger|visual\.merger_list|audio_tower\.proj",
+    "vision": r"visual\.|audio_tower\.",
+    "language": r"(^|\.)model\.|lm_head\.",
+}
+
+
+@dataclass(frozen=True)
+class Family:
+    """One `model_type`: its parts as patterns searched from the left (the first that matches owns the parameter), media and positions."""
+
+    parts: dict[Part, str]
+    modalities: tuple[Modality, ...]
+    positions: Literal["vision", "omni", "text"]
+    """`vision`: M-RoPE from token types; `omni`: M-RoPE from token ids and audio lengths; `text`: 0, 1, 2, ..."""
+    audio_in_video: bool = False
+    """The sound track of a clip can be interleaved with its frames."""
+
+
+FAMILIES: dict[str, Family] = {
+    "qwen2_vl": Family(_QWEN_VL, ("image", "video"), "vision"),
+    "qwen2_5_vl": Family(_QWEN_VL, ("image", "video"), "vision"),
+    "qwen3_vl": Family(_QWEN_VL, ("image", "video"), "vision"),
+    "qwen2_5_omni_thinker": Family(_OMNI, ("image", "video", "audio"), "omni", audio_in_video=True),
+    "qwen3_omni_moe_thinker": Family(_OMNI, ("image", "video", "audio"), "omni", audio_in_video=True),
+    "smolvlm": Family(
+        {"projector": r"connector\.", "vision": r"vision_model\.", "language": r"text_model\.|lm_head\."}, ("image",), "text"
+    ),
+}
+
+
+def family_of(config: PretrainedConfig) -> Family:
+    """The family of a model's config.
+
+    Raises:
+        UserError: an unknown one, named with those that are known.
+    """
+    if config.model_type not in FAMILIES:
+        raise UserError(f"model family {config.model_type!r}: its parts and media are not known; accepted: {', '.join(FAMILIES)}")
+    return FAMILIES[config.model_type]
+
+
+def placeholder_ids(config: PretrainedConfig) -> dict[Modality, int]:
+    """{modality: id of the token that stands for a piece of it in a prompt}."""
+    return {kind: getattr(config, PLACEHOLDER[kind]) for kind in family_of(config).modalities}
+
+
+@dataclass(frozen=True, eq=False)
+class MediaItem:
+    """One medium as the towers read it, on the CPU."""
+
+    kind: Modality
+    digest: str
+    """Identity of the medium; two items of one digest and one processor hold equal tensors."""
+    tensors: dict[str, torch.Tensor]
+    """The processor's own names. Qwen: patches (num_patches, patch size) and a grid (1, 3); audio: features (1, mel bins, frames) and a mask."""
+    num_tokens: int
+    """Placeholder tokens in the prompt."""
+    seconds_per_grid: float | None = None
+    """Clips: seconds between two temporal positions, from the frames that were really read."""
+    memo: dict[str, Any] = field(default_factory=dict)
+
+
+def encode(
+    processor: ProcessorMixin, config: PretrainedConfig, text: str, media: Sequence[Medium], settings: MediaSettings
+) -> tuple[list[int], list[MediaItem]]:
+    """Token ids of `text` with every placeholder written out, and its media as the towers read them, in order within a modality.
+
+    The processor is called for one record at a time, since its frame rate and its sound-track switch hold for a whole call.
+
+    Raises:
+        UserError: a modality that the family does not read, a count of placeholders that is not the count of media.
+    """
+    family = family_of(config)
+    _check_media(family, config.model_type, processor, media)
+    by_kind = {kind: [medium for medium in media if medium.kind == kind] for kind in PLACEHOLDER}
+    arguments: dict[str, Any] = {"text": [text], "return_tensors": "pt", "add_special_tokens": False}
+    if by_kind["image"]:
+        arguments["images"] = [[medium.content for medium in by_kind["image"]]]
+    if by_kind["video"]:
+        (clip,) = by_kind["video"]
+        frames = torch.from_numpy(np.ascontiguousarray(clip.content.transpose(0, 3, 1, 2)))
+        arguments |= {"videos": [frames], "videos_kwargs": _video_arguments(config.model_type, clip, settings)}
+    if by_kind["audio"]:
+        arguments["audio"] = [medium.content for medium in by_kind["audio"]]
+        arguments["audio_kwargs"] = {"sampling_rate": by_kind["audio"][0].sample_rate}
+        if any(medium.in_video for medium in media):
+            arguments |= {"load_audio_from_video": True, "audio_from_video_indices": [0]}
+    batch = processor(**arguments)
+    token_ids = batch["input_ids"][0].tolist()
+    items = _items(config, batch, by_kind, processor)
+    for kind, token_id in placeholder_ids(config).items():
+        expected = sum(item.num_tokens for item in items if item.kind == kind)
+        if (found := token_ids.count(token_id)) != expected:
+            raise UserError(f"the prompt has {found} {kind} tokens for {expected} {kind} features; is a placeholder written in the text itself?")
+    return token_ids, items
+
+
+def _check_media(family: Family, name: str, processor: ProcessorMixin, media: Sequence[Medium]) -> None:
+    foreign = sorted({medium.kind for medium in media} - set(family.modalities))
+    if foreign:
+        raise UserError(f"{name} does not read {' or '.join(foreign)}; accepted: {', '.join(family.modalities)}")
+    if name == "qwen2_5_omni_thinker":  # the only one whose extractor cuts, and it does so without a word
+        limit = processor.feature_extractor.chunk_length
+        for medium in media:
+            if medium.kind == "audio" and len(medium.content) > limit * medium.sample_rate:
+                seconds = len(medium.content) / medium.sample_rate
+                raise UserError(f"{name} here reads {limit} s of a sound and would cut off the rest of {seconds:.1f} s; lower media.max_seconds, "
+                                "or raise chunk_length of the checkpoint's feature extractor")
+    if any(medium.in_video for medium in media) and not family.audio_in_video:
+        raise UserError(f"{name} cannot hear a sound track in time with its frames; set audio_in_video to false")
+
+
+def token_counter(processor: ProcessorMixin, config: PretrainedConfig, settings: MediaSettings) -> TokenCounter | None:
+    """Counts prompt tokens without reading pixels, or None for a family whose counts only its processor knows."""
+    if config.model_type == "smolvlm":
+        return None
+    pictures, clips = processor.image_processor, processor.video_processor
+    hop_length = processor.feature_extractor.hop_length if hasattr(processor, "feature_extractor") else 160
+    return TokenCounter(config.model_type, pictures.patch_size, pictures.merge_size, clips.temporal_patch_size, settings,
+                        lambda text: len(processor.tokenizer(text, add_special_tokens=False)["input_ids"]), hop_length)  # fmt: skip
+
+
+def _video_arguments(name: str, clip: Medium, settings: MediaSettings) -> dict[str, Any]:
+    """Frames as they are, with the times at which they stood: sampling is done, and no processor may do it again."""
+    milliseconds = [round(1000 * time) for time in clip.times]
+    metadata = VideoMetadata(total_num_frames=round(1000 * len(clip.content) / clip.fps), fps=1000.0, frames_indices=milliseconds)
+    return {"do_sample_frames": False, "video_metadata": [metadata], "size": video_size_limits(name, len(clip.content), settings),
+            "cap_pixels_per_frame": False,
+            **({"fps": clip.fps} if "omni" in name else {})}  # fmt: skip
+
+
+def _items(config: PretrainedConfig, batch: dict, by_kind: dict[str, list[Medium]], processor: ProcessorMixin) -> list[MediaItem]:
+    items = []
+    if config.model_type == "smolvlm":
+        if by_kind["image"]:
+            tensors = {name: batch[name] for name in ("pixel_values", "pixel_attention_mask")}
+            count = int((batch["input_ids"] == config.image_token_id).sum())
+            items.append(MediaItem("image", "+".join(medium.digest for medium in by_kind["image"]), tensors, count))
+        return items
+    merge = processor.image_processor.merge_size**2
+    for kind, pixels, grid in (("image", "pixel_values", "image_grid_thw"), ("video", "pixel_values_videos", "video_grid_thw")):
+        if by_kind[kind]:
+            sizes = batch[grid].prod(-1).tolist()
+            for index, (medium, patches) in enumerate(zip(by_kind[kind], batch[pixels].split(sizes), strict=True)):
+                seconds = processor.video_processor.temporal_patch_size / medium.fps if kind == "video" else None
+                tensors = {pixels: patches, grid: batch[grid][index : index + 1]}
+                items.append(MediaItem(kind, medium.digest, tensors, sizes[index] // merge, seconds))
+    if by_kind["audio"]:
+        for index, medium in enumerate(by_kind["audio"]):
+            mask = batch["feature_attention_mask"][index]
+            # Whisper's extractor pads to its whole window; the towers read valid frames alone, so the rest need not be kept.
+            length = int(mask.sum())
+            tensors = {"input_features": batch["input_features"][index : index + 1, :, :length], "feature_attention_mask": mask[None, :length]}
+            items.append(MediaItem("audio", medium.digest, tensors, audio_tokens(config.model_type, length)))
+    return items
+
+
+def prompt_positions(model: PreTrainedModel, token_ids: torch.Tensor, items: Sequence[MediaItem], audio_in_video: bool) -> torch.Tensor:
+    """Rotary positions of one prompt (3, num_tokens), or (1, num_tokens) for families with text positions: the model's own, whole numbers or not."""
+    family = family_of(model.config)
+    plain = torch.arange(len(token_ids))[None]
+    if family.positions == "text":
+        return plain
+    if not items:
+        return plain.expand(3, -1)
+    grids = {f"{kind}_grid_thw": _joined(items, f"{kind}_grid_thw") for kind in ("image", "video")}
+    clips = [item.seconds_per_grid for item in items if item.kind == "video"]
+    seconds = torch.tensor(clips) if clips else None
+    if family.positions == "omni":
+        lengths = [item.tensors["feature_attention_mask"].sum() for item in items if item.kind == "audio"]
+        found, _ = model.base_model.get_rope_index(
+            token_ids[None], **grids, attention_mask=torch.ones(1, len(token_ids), dtype=torch.long), use_audio_in_video=audio_in_video,
+            audio_seqlens=torch.stack(lengths) if lengths else None, second_per_grids=seconds,
+        )  # fmt: skip
+    else:
+        ids = placeholder_ids(model.config)
+        types = (token_ids == ids["image"]).int() + 2 * (token_ids == ids["video"]).int()
+        arguments = {"second_per_grid_ts": seconds} if "second_per_grid_ts" in inspect.signature(model.base_model.get_rope_index).parameters else {}
+        found, _ = model.base_model.get_rope_index(token_ids[None], mm_token_type_ids=types[None], **grids, **arguments)
+    return found[:, 0]  # Qwen3-Omni places frames between whole numbers
+
+
+def _joined(items: Sequence[MediaItem], name: str) -> torch.Tensor | None:
+    found = [item.tensors[name] for item in items if name in item.tensors]
+    return torch.cat(found) if found else None
+
+
+def tower_inputs(config: PretrainedConfig, items: Sequence[MediaItem], device: torch.device) -> dict[str, torch.Tensor]:
+    """The model's arguments for these items, each once, in the order given."""
+    if config.model_type == "smolvlm":
+        return {name: torch.cat([item.tensors[name][0] for item in items])[None].to(device) for name in items[0].tensors} if items else {}
+    arguments = {}
+    for name in dict.fromkeys(name for item in items for name in item.tensors):
+        found = [item.tensors[name] for item in items if name in item.tensors]
+        if name in ("input_features", "feature_attention_mask"):
+            longest = max(tensor.shape[-1] for tensor in found)
+            found = [nn.functional.pad(tensor, (0, longest - tensor.shape[-1])) for tensor in found]
+        arguments[name] = torch.cat(found).to(device)
+    return arguments
+
+
+@contextmanager
+def towers_once(model: PreTrainedModel, items: Sequence[MediaItem], occurrences: Sequence[int]) -> Iterator[None]:
+    """Inside, a forward pass that is given each of `items` once gets their features as often, and in the order, as `occurrences` says.
+
+    Towers without a trainable parameter run without gradient.
+    """
+    backbone = model.base_model
+    kinds = [kind for kind in family_of(model.config).modalities if any(item.kind == kind for item in items)]
+    within: list = []
+    for kind in kinds:
+        places = {index: place for place, index in enumerate(index for index, item in enumerate(items) if item.kind == kind)}
+        order = [places[index] for index in occurrences if index in places]
+        sizes = [item.num_tokens for item in items if item.kind == kind]
+        name = f"get_{kind}_features"
+        setattr(backbone, name, _repeating(getattr(backbone, name), order, sizes, _trains(backbone, kind), within))
+    try:
+        yield
+    finally:
+        for kind in kinds:
+            delattr(backbone, f"get_{kind}_features")
+
+
+def _repeating(original: Callable, order: list[int], sizes: list[int], trains: bool, within: list) -> Callable:
+    @functools.wraps(original)  # `generate` reads the signature
+    def get_features(*args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("shared_prefix", None)  # speaks of the language model's row, which no tower sees
+        if within:  # Qwen3-VL reads a clip by its own get_image_features
+            return original(*args, **kwargs)
+        within.append(original)
+        with torch.set_grad_enabled(trains and torch.is_grad_enabled()):
+            found = original(*args, **kwargs)
+        within.pop()
+        if order != list(range(len(sizes))):
+            _reorder(found, order, sizes)
+        return found
+
+    return get_features
+
+
+def _reorder(found: Any, order: list[int], sizes: list[int]) -> None:
+    """Repeat and sort the tower's output by item, in place: what is one tensor for all items, and what is one for each."""
+    if isinstance(getattr(found, "pooler_output", None), tuple | list):
+        pooled = found.pooler_output if len(found.pooler_output) == len(sizes) else torch.cat(list(found.pooler_output)).split(sizes)
+        found.pooler_output = tuple(pooled[index] for index in order)
+    else:
+        pieces = found.last_hidden_state.split(sizes)
+        found.last_hidden_state = torch.cat([pieces[index] for index in order])
+    if getattr(found, "deepstack_features", None) is not None:
+        found.deepstack_features = [tuple(layer[index] for index in order) for layer in found.deepstack_features]
+
+
+def _trains(backbone: nn.Module, kind: Modality) -> bool:
+    names = {"audio": ("audio_tower",)}.get(kind, ("visual", "vision_model", "connector"))
+    towers = [getattr(backbone, name) for name in names if hasattr(backbone, name)]
+    return any(parameter.requires_grad for tower in towers for parameter in tower.parameters())
+
+
+def without_shared_prefix(config: PretrainedConfig) -> str | None:
+    """Why a prompt cannot be shared in this model, or None where it can: every layer must attend to all that came before."""
+    text = config.get_text_config()
+    kinds = sorted(set(getattr(text, "layer_types", None) or ["full_attention"]) - {"full_attention"})
+    if kinds:
+        return f"{config.model_type} has layers of {', '.join(kinds)}"
+    if getattr(text, "sliding_window", None) and getattr(text, "use_sliding_window", True):
+        return f"{config.model_type} attends within a sliding window"
+    if getattr(text, "attention_dropout", 0.0):
+        return f"{config.model_type} trains with attention dropout"
+    if getattr(text, "attn_logit_softcapping", None):
+        return f"{config.model_type} caps its attention scores"
+    return None
