@@ -101,6 +101,7 @@ def test_every_scored_token_is_predicted_once_within_any_budget(shapes: list[tup
     ids, mask, labels = batch(rows)
     groups = find_groups(ids, mask, labels, ["a"] * len(rows))
     for bins in (split_by_budget(groups, max_tokens), split_by_budget(groups, None)):
-        scored = sorted((branch.row, column + 1) for one in bins for part in one for branch in part.branches for column in branch.columns[branch.scored])
+        branches = [branch for one in bins for part in one for branch in part.branches]
+        scored = sorted((branch.row, column + 1) for branch in branches for column in branch.columns[branch.scored])
         assert scored == sorted(zip(*(axis.tolist() for axis in np.nonzero(labels != -100)), strict=True))
         assert all(isinstance(part, Group) and part.branches for one in bins for part in one)
