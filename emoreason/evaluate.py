@@ -6,6 +6,7 @@ Writes `eval/<test>.jsonl` (each completion and what was read in it) and `eval/<
 """
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 from transformers import PreTrainedModel, ProcessorMixin
 
+from emoreason.collate import EncodedPrompt, PromptEncoder
 from emoreason.completions import Template, canonical_answer, parse_completion
 from emoreason.emotions import LABEL_SPACES
 from emoreason.files import read_json, sha256, write_json, write_jsonl
@@ -24,7 +26,7 @@ from emoreason.rewarding import RewardFunc, total_reward
 from emoreason.rollouts import Rollout
 from emoreason.rollouts.transformers_engine import generate
 from emoreason.run_dir import RunDir
-from emoreason.training_data import Example, Rows, read_sources, with_pictures
+from emoreason.training_data import Example, Rows, read_sources
 
 
 def run(recipe: EvaluateRecipe) -> dict[str, dict[str, Any]]:
@@ -72,11 +74,16 @@ def sample(
     model: PreTrainedModel, processor: ProcessorMixin, rows: Rows, examples: list[Example], sampling: Sampling, title: str
 ) -> list[list[Rollout]]:
     """Rollouts for each example under the prompt of `rows` (and its view, where they are augmented), with a progress bar."""
-    made = [rows.row(example, example.view_draw) for example in examples]
-    conversations = [with_pictures(row["prompt"], row["images"]) for row in made]
+    encoder = PromptEncoder(processor, model.config, rows.recipe.media)
+
+    def encoded(example: Example) -> EncodedPrompt:
+        row = rows.row(example, example.view_draw)
+        return encoder(row["prompt"], row["media"])
+
+    prompts = [partial(encoded, example) for example in examples]
     with Progress(transient=True, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=len(conversations))
-        return generate(model, processor, conversations, sampling, rows.recipe.seed, lambda done, total: bar.update(task, completed=done))
+        task = bar.add_task(title, total=len(prompts))
+        return generate(model, processor, prompts, sampling, rows.recipe.seed, lambda done, total: bar.update(task, completed=done))
 
 
 def score(recipe: EvaluateRecipe, examples: list[Example], rollouts: list[Rollout], template: Template) -> dict[str, Any]:

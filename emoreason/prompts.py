@@ -3,7 +3,7 @@
 from emoreason.completions import Template, choice_letter, normalise_word, parse_completion, render
 from emoreason.emotions import LABEL_SPACES
 from emoreason.recipe import PromptSettings
-from emoreason.records import Record
+from emoreason.records import Media, Record
 
 
 def instruction_for(template: Template) -> str:
@@ -34,10 +34,15 @@ def prompt_messages(record: Record, template: Template, settings: PromptSettings
     elif settings.list_classes and classes:
         lines.append(f"Choose from: {', '.join(classes)}.")
     lines.append(settings.instruction if settings.instruction is not None else instruction_for(template))
-    content: list[dict] = [{"type": "image"} for _ in record.media.images]
+    content: list[dict] = [{"type": kind} for kind in media_kinds(record.media)]
     content.append({"type": "text", "text": "\n".join(line for line in lines if line)})
     system = [{"role": "system", "content": [{"type": "text", "text": settings.system}]}] if settings.system else []
     return [*system, {"role": "user", "content": content}]
+
+
+def media_kinds(media: Media) -> list[str]:
+    """What stands before the text, in order: pictures, the clip, the sound; a sound track heard in time with its clip has no place of its own."""
+    return ["image"] * len(media.images) + ["video"] * bool(media.video or media.frames) + ["audio"] * bool(media.audio)
 
 
 def gold_answers(record: Record, template: Template) -> list[str]:

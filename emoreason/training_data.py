@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
-from PIL import Image
-from transformers import ProcessorMixin
 
+from emoreason.augmentation import augmented
+from emoreason.collate import PromptEncoder
 from emoreason.completions import Template, completion_text
 from emoreason.faults import raise_faults
-from emoreason.media import augmented, record_pictures
+from emoreason.media import Medium, record_media
 from emoreason.prompts import prompt_messages
-from emoreason.recipe import Augmentation, DataSource, Recipe
+from emoreason.recipe import Augmentation, DataSource, MediaSettings, Recipe
 from emoreason.records import Record, columns, read_records
 
 
@@ -32,8 +32,15 @@ class Example:
         """The `draw` that gives this view, see `Rows.row`."""
         return f"{self.record.id}:{self.view}"
 
-    def pictures(self) -> list:
-        return record_pictures(self.record, self.records_path)
+    def media(self, settings: MediaSettings) -> tuple[Medium, ...]:
+        """Pictures, clip and sound, decoded, in the order of the prompt."""
+        return record_media(self.record, self.records_path, settings)
+
+    def other_media(self, settings: MediaSettings) -> tuple[Medium, ...] | None:
+        """Media under which the chosen answer of its preference is wrong, or None."""
+        if self.record.preference is None or self.record.preference.rejected_media is None:
+            return None
+        return record_media(self.record.model_copy(update={"media": self.record.preference.rejected_media}), self.records_path, settings)
 
 
 def read_sources(sources: list[DataSource]) -> list[list[Example]]:
@@ -52,7 +59,7 @@ def lazy_dataset(num_rows: int, make_row: Callable[[int], dict[str, Any]]) -> Da
 
 
 class Rows:
-    """Makes rows for a recipe: the prompt, its pictures (changed at random where the recipe says so), and columns."""
+    """Makes rows for a recipe: the prompt, its media (changed at random where the recipe says so), and columns."""
 
     def __init__(self, recipe: Recipe, template: Template, augment: Augmentation | None = None):
         self.recipe, self.template, self.augment = recipe, template, augment
@@ -62,12 +69,12 @@ class Rows:
         return prompt_messages(example.record, self.template, self.recipe.prompt, self.recipe.label_space)
 
     def row(self, example: Example, draw: int | str, **more: Any) -> dict[str, Any]:
-        """`prompt`, `images` and what else is given. A picture's change depends on the seed and `draw` alone."""
-        pictures = example.pictures()
+        """`prompt`, `media` and what else is given. A medium's change depends on the seed and `draw` alone."""
+        media = example.media(self.recipe.media)
         if self.augment:
             generator = random.Random(f"{self.recipe.seed}:{draw}")
-            pictures = [augmented(picture, self.augment, generator) for picture in pictures]
-        return {"prompt": self.prompt(example), "images": pictures, **more}
+            media = tuple(augmented(medium, self.augment, generator) for medium in media)
+        return {"prompt": self.prompt(example), "media": media, **more}
 
     def reward_columns(self, example: Example) -> dict[str, Any]:
         """What a reward may ask for by name."""
@@ -78,10 +85,10 @@ def completion_message(text: str) -> list[dict]:
     return [{"role": "assistant", "content": [{"type": "text", "text": text}]}]
 
 
-def check_lengths(processor: ProcessorMixin, rows: Iterable[dict[str, Any]], max_tokens: int | None, setting: str) -> None:
-    """Refuse rows whose tokens do not fit, since trainers would cut them off without a word.
+def check_lengths(encoder: PromptEncoder, rows: Iterable[dict[str, Any]], max_tokens: int | None, setting: str) -> None:
+    """Refuse rows whose tokens do not fit, before anything is trained: no row is ever cut, and no medium loses tokens.
 
-    A row has `id`, `prompt`, `images`, and its texts in `completion`, or `chosen` and `rejected`, or none of them.
+    A row has `id`, `prompt`, `media`, and its texts in `completion`, or `chosen` and `rejected` (a list), or none of them.
 
     Raises:
         UserError: with every row that is too long, its number of tokens and the limit.
@@ -89,32 +96,14 @@ def check_lengths(processor: ProcessorMixin, rows: Iterable[dict[str, Any]], max
     if max_tokens is None:
         return
     faults = []
+    tokenizer = encoder.processor.tokenizer
     for row in rows:
-        prompt = row["prompt"]
-        if not isinstance(prompt, str):
-            prompt = processor.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
-        num_prompt = len(processor.tokenizer(prompt)["input_ids"]) + sum(picture_tokens(processor, picture) - 1 for picture in row["images"])
-        texts = [completion_text(row[key]) for key in ("completion", "chosen", "rejected") if key in row]
+        num_prompt = encoder.num_tokens(row["prompt"], row["media"])
+        texts = [completion_text(text) for key in ("completion", "chosen") if (text := row.get(key))]
+        texts += [completion_text(text) for text in row.get("rejected", [])]
         # Two more for the end of the turn.
-        longest = max((len(processor.tokenizer(text)["input_ids"]) + 2 for text in texts), default=0)
+        longest = max((len(tokenizer(text)["input_ids"]) + 2 for text in texts), default=0)
         if num_prompt + longest > max_tokens:
             faults.append(f"record {row['id']!r}: {num_prompt} prompt and {longest} completion tokens are more than {setting} "
-                          f"{max_tokens}; raise it, lower media.max_pixels or shorten the record")
+                          f"{max_tokens}; raise it, lower the pixels or frames of media, or shorten the record")
     raise_faults(faults)
-
-
-def picture_tokens(processor: ProcessorMixin, picture: Image.Image) -> int:
-    """How many tokens a picture takes in the prompt of a Qwen-VL processor: its patches over the merge size squared."""
-    image_processor = processor.image_processor
-    limits = {"min_pixels": image_processor.size["shortest_edge"], "max_pixels": image_processor.size["longest_edge"]}
-    patches = image_processor.get_number_of_image_patches(picture.height, picture.width, limits)
-    return patches // image_processor.merge_size**2
-
-
-def with_pictures(messages: list[dict], pictures: list) -> list[dict]:
-    """The conversation with each picture in its placeholder, as a processor's chat template wants it."""
-    waiting = iter(pictures)
-    filled = [{**message, "content": [{"type": "image", "image": next(waiting)} if part["type"] == "image" else part for part in message["content"]]}
-              for message in messages]  # fmt: skip
-    assert next(waiting, None) is None, "a picture without a placeholder"
-    return filled

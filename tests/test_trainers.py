@@ -5,18 +5,24 @@ import inspect
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import Line
 from datasets import Dataset
-from trl import GRPOTrainer, SFTTrainer
+from trl import DPOTrainer, GRPOTrainer, SFTTrainer
+from trl.trainer.utils import FusedCausalLMOutput, add_fused_lm_head
 
 from emoreason.curriculum import mix
+from emoreason.families import placeholder_ids
 from emoreason.faults import UserError
 from emoreason.files import read_jsonl
+from emoreason.models import lora_config
 from emoreason.prompts import target_text
-from emoreason.recipe import RewardSpec
+from emoreason.recipe import Packing, RewardSpec
 from emoreason.recipe_files import load_recipe
+from emoreason.rewarding import RewardFunc
 from emoreason.run_dir import RunDir
-from emoreason.stages import grpo, sft
+from emoreason.shared_prefix import FIELDS
+from emoreason.stages import dpo, grpo, sft
 from emoreason.trainers.session import open_model, trainer_config
 from emoreason.training_data import Rows, completion_message, lazy_dataset, read_sources
 
@@ -35,48 +41,160 @@ def stage1(line: Line, monkeypatch: pytest.MonkeyPatch):
     return load_recipe(Path("recipes/tiny/stage1_sft.yaml"), ["augment=null"])
 
 
-def test_sft_losses_are_those_of_plain_trl(stage1, tmp_path: Path) -> None:
+PACKING = pytest.mark.parametrize("packing", ["always", "never"])
+
+
+def pictures(example, recipe) -> list:
+    return [medium.content for medium in example.media(recipe.media)]
+
+
+@PACKING
+def test_sft_losses_are_those_of_plain_trl(stage1, tmp_path: Path, packing: str) -> None:
+    stage1 = stage1.model_copy(update={"packing": Packing(shared_prefix=packing)})
     phase = stage1.phases[2].model_copy(update={"data": stage1.data, "trainer": PLAIN})
     config = trainer_config("sft", stage1, tmp_path / "ours", phase.trainer)
     model, processor = open_model(stage1, [])
-    ours = losses(sft.make_trainer(stage1, phase, config, model, processor, RunDir(tmp_path / "run")))
+    trainer = sft.make_trainer(stage1, phase, config, model, processor, RunDir(tmp_path / "run"))
+    ours = losses(trainer)
 
     examples = read_sources(stage1.data)[0]
     rows = Rows(stage1, stage1.template.build())
     order = mix([len(examples)], [1.0], 4 * config.per_device_train_batch_size, stage1.seed)
     data = [
-        {"prompt": rows.prompt(one), "images": one.pictures(), "completion": completion_message(target_text(one.record, rows.template))}
+        {"prompt": rows.prompt(one), "images": pictures(one, stage1), "completion": completion_message(target_text(one.record, rows.template))}
         for one in (examples[index] for _, index in order)
     ]
     config = trainer_config("sft", stage1, tmp_path / "trl", phase.trainer)
     model, processor = open_model(stage1, [])
-    plain = losses(SFTTrainer(model, config, train_dataset=Dataset.from_list(data), processing_class=processor))
-    assert ours == pytest.approx(plain, abs=1e-6)
+    plain = SFTTrainer(model, config, train_dataset=Dataset.from_list(data), processing_class=processor)
+    assert ours == pytest.approx(losses(plain), abs=1e-5)
     assert len(set(ours)) == 4
+    assert same_weights(trainer.model, plain.model)
 
 
-def test_grpo_losses_are_those_of_plain_trl(line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def same_weights(ours, theirs) -> bool:
+    """After a few steps of training, within what float32 leaves of a different order of sums."""
+    pairs = zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True)
+    return all(((left - right).norm() <= 1e-3 * right.norm().clamp(min=1e-3)) for (_, left), right in pairs)
+
+
+def plain_grpo(recipe, config, model, processor, rewards) -> GRPOTrainer:
+    """TRL's trainer, its loss and its sampling, on the same rows in the same order."""
+    rows, examples = Rows(recipe, recipe.template.build()), read_sources(recipe.data)[0]
+    order = mix([len(examples)], [1.0], None, recipe.seed)
+
+    def row(index: int) -> dict:
+        example = examples[order[index][1]]
+        return {"prompt": rows.prompt(example), "images": pictures(example, recipe), **rows.reward_columns(example)}
+
+    return GRPOTrainer(model, rewards, config, train_dataset=lazy_dataset(len(order), row), processing_class=processor)
+
+
+GRPO_CASES = {
+    "dapo": {},
+    "grpo": {"loss_type": "grpo"},
+    "bnpo": {"loss_type": "bnpo"},
+    "dr_grpo": {"loss_type": "dr_grpo", "scale_rewards": "none"},
+    "cispo": {"loss_type": "cispo", "epsilon_high": 5.0},
+    "sapo": {"loss_type": "sapo"},
+    "luspo": {"loss_type": "luspo", "importance_sampling_level": "sequence"},
+    "vespo": {"loss_type": "vespo"},
+    "gspo": {"loss_type": "grpo", "importance_sampling_level": "sequence"},
+    "beta": {"beta": 0.04},
+    "iterations": {"num_iterations": 2, "beta": 0.01},
+    "checkpointing": {"gradient_checkpointing": True},
+    "entropy": {"top_entropy_quantile": 0.5, "entropy_coef": 0.01},
+}
+
+
+@pytest.mark.parametrize("case", GRPO_CASES)
+def test_grpo_losses_are_those_of_plain_trl(line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, case: str) -> None:
+    """One micro-batch a step, so that TRL's shuffling of rows over micro-batches cannot matter."""
     monkeypatch.chdir(line.folder)
-    recipe = load_recipe(Path("recipes/tiny/stage3_grpo.yaml"), ["augment=null"])
-    found = []
-    for name, trainer_class in (("ours", None), ("trl", GRPOTrainer)):
-        config = trainer_config("grpo", recipe, tmp_path / name, {**PLAIN, "reward_weights": [spec.weight for spec in recipe.rewards]})
+    recipe = load_recipe(Path("recipes/tiny/stage3_grpo.yaml"), ["augment=null", "packing.shared_prefix=always"])
+    settings = {**PLAIN, "max_steps": 3, "gradient_accumulation_steps": 1, "gradient_checkpointing": False,
+                "reward_weights": [spec.weight for spec in recipe.rewards]}  # fmt: skip
+    found, weights = [], []
+    for name in ("ours", "trl"):
+        config = trainer_config("grpo", recipe, tmp_path / name, {**settings, **GRPO_CASES[case]})
         model, processor = open_model(recipe, [])
-        trainer = grpo.make_trainer(recipe, config, model, processor, RunDir(tmp_path / name))
-        if trainer_class is not None:
-            trainer.__class__ = trainer_class  # the same trainer without our method
+        if name == "ours":
+            trainer = grpo.make_trainer(recipe, config, model, processor, RunDir(tmp_path / name))
+        else:
+            trainer = plain_grpo(recipe, config, model, processor, [RewardFunc.from_spec(spec) for spec in recipe.rewards])
+            trainer.generation_config.suppress_tokens = sorted(placeholder_ids(model.config).values())
         found.append(losses(trainer))
-    assert found[0] == pytest.approx(found[1], abs=1e-6)
+        weights.append(trainer.model)
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
+    assert same_weights(*weights)
+
+
+@pytest.mark.parametrize("loss_type", ["sigmoid", "ipo", "apo_zero"])
+@pytest.mark.parametrize("lora", [False, True])
+def test_dpo_losses_are_those_of_plain_trl(line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, loss_type: str, lora: bool) -> None:
+    monkeypatch.chdir(line.folder)
+    overrides = ["augment=null", "packing.shared_prefix=always", *(["model.lora={r: 4}"] if lora else [])]
+    recipe = load_recipe(Path("recipes/tiny/stage3_dpo.yaml"), overrides)
+    examples = read_sources(recipe.data)[0]
+    rows = Rows(recipe, recipe.template.build())
+    texts = [target_text(one.record, rows.template, confidence=0.5) for one in examples]
+    pairs = [(one, text, [other], [1.0]) for one, text, other in zip(examples, texts, texts[1:] + texts[:1], strict=True)]
+    settings = {**PLAIN, "max_steps": 3, "gradient_accumulation_steps": 1, "loss_type": loss_type}
+    found = []
+    for name in ("ours", "trl"):
+        config = trainer_config("dpo", recipe, tmp_path / name, settings)
+        torch.manual_seed(0)  # adapters are drawn
+        model, processor = open_model(recipe, [])
+        if name == "ours":
+            trainer = dpo.make_trainer(recipe, config, model, processor, pairs, RunDir(tmp_path / name))
+        else:
+            data = [{"prompt": rows.prompt(one), "images": pictures(one, recipe), "chosen": completion_message(chosen),
+                     "rejected": completion_message(rejected[0])} for one, chosen, rejected, _ in pairs]  # fmt: skip
+            adapters = lora_config(recipe.model.lora, model) if lora else None
+            trainer = DPOTrainer(model, None, config, train_dataset=Dataset.from_list(data), processing_class=processor, peft_config=adapters)
+        found.append(losses(trainer))
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
+    assert len(set(found[0])) == 3
 
 
 def test_what_is_overridden_of_trl_is_still_there() -> None:
-    assert list(inspect.signature(GRPOTrainer._calculate_rewards).parameters) == ["self", "inputs", "prompts", "completions", "completion_ids_list"]
+    """Each of these is a place that ours lean on; when one moves, read the trainers again."""
+    parameters = {name: list(inspect.signature(getattr(GRPOTrainer, name)).parameters) for name in GRPO_OVERRIDES}
+    assert parameters == GRPO_OVERRIDES
     source = inspect.getsource(GRPOTrainer._calculate_rewards)
     assert "return rewards_per_func" in source and "gather(rewards_per_func)" in source
     assert "self.reward_func_names" in inspect.getsource(GRPOTrainer.__init__)
     # A row without any reward leaves its group's mean and gets no advantage, which is what masking a completion relies on.
-    advantages = inspect.getsource(GRPOTrainer._generate_and_score_completions)
-    assert "unscorable_mask" in advantages and "nan_to_num(advantages" in advantages
+    scoring = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+    assert "unscorable_mask" in scoring and "nan_to_num(advantages" in scoring
+    # Rows without an `images` column bring no media of TRL's, and prompts are tokenized by the method that is overridden.
+    assert 'if "images" in inputs[0]' in scoring and "forward_kwargs = {}" in scoring
+    assert "self._tokenize_prompts(prompts)" in inspect.getsource(GRPOTrainer._generate)
+    assert "self._get_per_token_logps_and_entropies(" in inspect.getsource(GRPOTrainer._compute_loss)
+    buffering = inspect.getsource(GRPOTrainer._prepare_inputs)
+    assert "self._buffered_inputs = " in buffering and "self._step % self.args.steps_per_generation" in buffering
+    generating = inspect.getsource(GRPOTrainer._generate_single_turn)
+    assert "for k, v in multimodal_fields.items()" in generating and "generate_inputs[k] = v" in generating
+    assert list(inspect.signature(DPOTrainer._compute_loss).parameters) == ["self", "model", "inputs", "return_outputs"]
+    for trainer in (DPOTrainer._compute_loss, SFTTrainer.compute_loss):
+        assert "fused_lm_head=True" in inspect.getsource(trainer)
+    fused = inspect.getsource(add_fused_lm_head)
+    assert "shift_labels" in fused and "last_hidden_state" in fused and set(FIELDS) <= set(FusedCausalLMOutput.__annotations__)
+
+
+GRPO_OVERRIDES = {
+    "_tokenize_prompts": ["self", "prompts"],
+    "_generate_single_turn": ["self", "prompt_ids", "images", "multimodal_fields", "num_generations", "has_tool_images"],
+    "_generate_and_score_completions": ["self", "inputs"],
+    "_prepare_inputs": ["self", "generation_batch"],
+    "_compute_loss": ["self", "model", "inputs"],
+    "_get_per_token_logps_and_entropies": [
+        "self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size", "compute_entropy", "compute_aux_loss", "pixel_values",
+        "image_grid_thw", "num_images", "pixel_attention_mask", "spatial_shapes", "num_tiles", "image_sizes", "token_type_ids",
+        "mm_token_type_ids", "image_position_ids",
+    ],
+    "_calculate_rewards": ["self", "inputs", "prompts", "completions", "completion_ids_list"],
+}  # fmt: skip
 
 
 FAILING = """
@@ -126,7 +244,8 @@ def test_plain_trl_takes_our_rewards_as_they_are(line: Line, monkeypatch: pytest
     config = trainer_config("grpo", recipe, tmp_path, {**PLAIN, "max_steps": 2})
     model, processor = open_model(recipe, [])
     rows, examples = Rows(recipe, recipe.template.build()), read_sources(recipe.data)[0]
-    data = lazy_dataset(len(examples), lambda index: rows.row(examples[index], index, **rows.reward_columns(examples[index])))
+    data = lazy_dataset(len(examples), lambda index: {
+        "prompt": rows.prompt(examples[index]), "images": pictures(examples[index], recipe), **rows.reward_columns(examples[index])})
     names = sorted(path.stem for path in (Path(__file__).parents[1] / "rewards").glob("[!_]*.py"))
     functions = [getattr(importlib.import_module(f"emoreason.rewards.{name}"), f"{name}_reward") for name in names]
     trainer = GRPOTrainer(model, functions, config, train_dataset=data, processing_class=processor)

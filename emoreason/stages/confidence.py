@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from trl import SFTConfig, SFTTrainer
 
+from emoreason.collate import CompletionCollator, PromptEncoder
 from emoreason.completions import Template, canonical_answer, is_label, parse_completion, with_confidence
 from emoreason.confidence import agreement, chance_of_being_right, confidence_target, human_share
 from emoreason.curriculum import mix
@@ -22,7 +23,7 @@ from emoreason.models import load_for_sampling, lora_config
 from emoreason.recipe import ConfidenceRecipe
 from emoreason.run_dir import RunDir
 from emoreason.trainers.callbacks import MarkComplete, MetricsLog
-from emoreason.trainers.session import begin_run, finish_run, num_rows, open_model, sampled_once, train_and_save, trainer_config
+from emoreason.trainers.session import begin_run, finish_run, num_rows, open_model, sampled_once, share_prompts, train_and_save, trainer_config
 from emoreason.training_data import Example, Rows, check_lengths, completion_message, lazy_dataset, read_sources
 
 
@@ -114,7 +115,7 @@ def make_trainer(
     order = mix([len(source) for source in sources], [source.weight for source in recipe.data], num_rows(config), recipe.seed)
 
     def row(judged: Judged) -> dict:
-        made = rows.row(judged.example, judged.example.view_draw, id=judged.example.record.id)
+        made = rows.row(judged.example, judged.example.view_draw, id=judged.example.record.id, images=[])
         answer = completion_message(with_confidence(judged.completion, judged.target))
         start = processor.apply_chat_template(made["prompt"], add_generation_prompt=True, tokenize=False)
         start += "" if judged.is_right else judged.completion
@@ -122,10 +123,13 @@ def make_trainer(
         assert whole.startswith(start), f"the chat template changes earlier turns: {whole[:200]!r}"
         return {**made, "prompt": start, "completion": whole[len(start) :]}
 
-    check_lengths(processor, (row(judged) for source in sources for judged in source), config.max_length, "trainer.max_length")
+    encoder = PromptEncoder(processor, model.config, recipe.media)
+    check_lengths(encoder, (row(judged) for source in sources for judged in source), config.max_length, "trainer.max_length")
     dataset = lazy_dataset(len(order), lambda index: row(sources[order[index][0]][order[index][1]]))
-    return SFTTrainer(
-        model, config, train_dataset=dataset, processing_class=processor,
+    trainer = SFTTrainer(
+        model, config, train_dataset=dataset, processing_class=processor, data_collator=CompletionCollator(encoder),
         peft_config=lora_config(recipe.model.lora, model) if recipe.model.lora else None,
         callbacks=[MetricsLog(run_dir, "confidence"), MarkComplete()],
     )  # fmt: skip
+    share_prompts(trainer, recipe)
+    return trainer

@@ -8,14 +8,15 @@ and how it may fail is `emoreason.rewarding`'s. Every scored completion is kept 
 
 from trl import GRPOConfig
 
+from emoreason.collate import PromptEncoder
 from emoreason.curriculum import mix
 from emoreason.models import lora_config
 from emoreason.recipe import GrpoRecipe
 from emoreason.rewarding import RewardFunc
 from emoreason.run_dir import RunDir
 from emoreason.trainers.callbacks import MarkComplete, MetricsLog
-from emoreason.trainers.grpo import LoggedGRPOTrainer, drop_repeated_completions
-from emoreason.trainers.session import begin_run, finish_run, open_model, train_and_save, trainer_config
+from emoreason.trainers.grpo import MediaGRPOTrainer, drop_repeated_completions
+from emoreason.trainers.session import begin_run, finish_run, open_model, share_prompts, train_and_save, trainer_config
 from emoreason.training_data import Example, Rows, check_lengths, lazy_dataset, read_sources
 
 
@@ -36,7 +37,7 @@ def run(recipe: GrpoRecipe) -> RunDir:
     return run_dir
 
 
-def make_trainer(recipe: GrpoRecipe, config: GRPOConfig, model, processor, run_dir: RunDir) -> LoggedGRPOTrainer:
+def make_trainer(recipe: GrpoRecipe, config: GRPOConfig, model, processor, run_dir: RunDir) -> MediaGRPOTrainer:
     """TRL's trainer over one epoch's mix of the records; it shuffles them with the recipe's seed."""
     rows = Rows(recipe, recipe.template.build(), recipe.augment)
     sources = read_sources(recipe.data)
@@ -47,12 +48,15 @@ def make_trainer(recipe: GrpoRecipe, config: GRPOConfig, model, processor, run_d
 
     positions = model.config.get_text_config().max_position_embeddings
     limit = positions - config.max_completion_length
-    check_lengths(processor, (row(example, 0) for source in sources for example in source), limit, "the model's positions less completions,")
+    encoder = PromptEncoder(processor, model.config, recipe.media)
+    check_lengths(encoder, (row(example, 0) for source in sources for example in source), limit, "the model's positions less completions,")
     dataset = lazy_dataset(len(order), lambda index: row(sources[order[index][0]][order[index][1]], index))
     rewards = [RewardFunc.from_spec(spec) for spec in recipe.rewards]
-    return LoggedGRPOTrainer(
-        model, rewards, config, train_dataset=dataset, processing_class=processor, run_dir=run_dir,
-        alarm_steps=recipe.reward_alarm_steps,
+    trainer = MediaGRPOTrainer(
+        model, rewards, config, train_dataset=dataset, processing_class=processor, encoder=encoder, run_dir=run_dir,
+        alarm_steps=recipe.reward_alarm_steps, max_resamples=recipe.max_resamples,
         peft_config=lora_config(recipe.model.lora, model) if recipe.model.lora else None,
         callbacks=[MetricsLog(run_dir, "grpo"), MarkComplete()],
     )  # fmt: skip
+    share_prompts(trainer, recipe)
+    return trainer

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 from trl import SFTConfig, SFTTrainer
 
+from emoreason.collate import CompletionCollator, PromptEncoder
 from emoreason.curriculum import mix
 from emoreason.from_scratch import build_checkpoint
 from emoreason.models import freeze, lora_config
@@ -22,7 +23,7 @@ from emoreason.prompts import instruction_for, target_text
 from emoreason.recipe import Phase, SftRecipe
 from emoreason.run_dir import RunDir
 from emoreason.trainers.callbacks import MarkComplete, MetricsLog
-from emoreason.trainers.session import begin_run, finish_run, num_rows, open_model, train_and_save, trainer_config
+from emoreason.trainers.session import begin_run, finish_run, num_rows, open_model, share_prompts, train_and_save, trainer_config
 from emoreason.training_data import Example, Rows, check_lengths, completion_message, lazy_dataset, read_sources
 
 
@@ -68,12 +69,16 @@ def make_trainer(recipe: SftRecipe, phase: Phase, config: SFTConfig, model, proc
 
     def row(example: Example, index: int) -> dict:
         text = target_text(example.record, template, phase.think_from)
-        return rows.row(example, index, completion=completion_message(text), id=example.record.id)
+        return rows.row(example, index, completion=completion_message(text), id=example.record.id, images=[])
 
-    check_lengths(processor, (row(example, 0) for source in sources for example in source), config.max_length, "trainer.max_length")
+    encoder = PromptEncoder(processor, model.config, recipe.media)
+    check_lengths(encoder, (row(example, 0) for source in sources for example in source), config.max_length, "trainer.max_length")
     dataset = lazy_dataset(len(order), lambda index: row(sources[order[index][0]][order[index][1]], index))
     callbacks = [MetricsLog(run_dir, phase.name), MarkComplete()]
-    return SFTTrainer(model, config, train_dataset=dataset, processing_class=processor, callbacks=callbacks)
+    collator = CompletionCollator(encoder)
+    trainer = SFTTrainer(model, config, train_dataset=dataset, processing_class=processor, data_collator=collator, callbacks=callbacks)
+    share_prompts(trainer, recipe)
+    return trainer
 
 
 def build(recipe: SftRecipe) -> None:
@@ -84,14 +89,14 @@ def build(recipe: SftRecipe) -> None:
     with_confidence = replace(recipe.template.build(), confidence=True)
     texts += [instruction_for(with_confidence)] * len(examples)
     texts += [target_text(example.record, with_confidence, "reasoning", index % 101 / 100) for index, example in enumerate(examples)]
-    pictured = [(example.record, example.records_path) for example in examples if example.record.media.images]
+    shown = [(example.record, example.records_path) for example in examples]
     with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task("warm start of the vision tower")
+        task = bar.add_task("warm start of the towers")
 
         def progress(step: int, steps: int, loss: float) -> None:
-            bar.update(task, completed=step, total=steps, description=f"warm start of the vision tower, loss {loss:.2f}")
+            bar.update(task, completed=step, total=steps, description=f"warm start of the towers, loss {loss:.2f}")
 
-        build_checkpoint(Path(recipe.model.path), recipe.model.from_scratch, recipe.media, texts, pictured, recipe.seed, recipe.augment, progress)
+        build_checkpoint(Path(recipe.model.path), recipe.model.from_scratch, recipe.media, texts, shown, recipe.seed, recipe.augment, progress)
 
 
 def _texts(recipe: SftRecipe, phase: Phase) -> list[str]:

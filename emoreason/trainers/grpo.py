@@ -1,31 +1,142 @@
-"""TRL's GRPO trainer, with every scored completion on disk, masked completions left out, and an alarm for rewards that teach nothing."""
+"""TRL's GRPO trainer for pictures, clips and sounds, with groups kept whole, groups without spread drawn again, and logs on disk.
+
+What is overridden of TRL, and nothing else: how a prompt is tokenized and completed (`_tokenize_prompts`, `_generate_single_turn`),
+which rows a micro-batch holds (`_prepare_inputs`), what a batch carries along (`_generate_and_score_completions`, `_compute_loss`), how its
+log-probabilities are asked for (`_get_per_token_logps_and_entropies`), and what becomes of the scores (`_calculate_rewards`). Loss,
+advantages, importance sampling and the reference model are TRL's.
+"""
 
 import json
 import logging
+from itertools import chain
+from typing import Any
 
 import torch
 from accelerate.utils import gather
+from peft import PeftModel
+from transformers import PreTrainedModel
 from trl import GRPOTrainer
 
+from emoreason.collate import EncodedPrompt, PromptEncoder
 from emoreason.completions import completion_text
+from emoreason.families import placeholder_ids
+from emoreason.faults import UserError
 from emoreason.files import append_jsonl, write_jsonl
 from emoreason.reward_alarm import RewardAlarm
 from emoreason.rewarding import masked_rows
+from emoreason.rollouts.transformers_engine import prompt_inputs
 from emoreason.run_dir import RunDir
 from emoreason.trainers.callbacks import newest_complete
 
+_LOG = logging.getLogger("emoreason")
+LEFT_PADDED = ("prompt_ids", "prompt_mask")
 
-class LoggedGRPOTrainer(GRPOTrainer):
-    """`trl.GRPOTrainer` that appends each completion and its rewards to the run's completions.jsonl.
 
-    A completion that a reward could not score gets no reward at all, which TRL takes out of its group's mean and gives no advantage.
-    What `RewardAlarm` says after `alarm_steps` steps goes to stderr; None keeps it still.
+class MediaGRPOTrainer(GRPOTrainer):
+    """`trl.GRPOTrainer` on rows of `prompt`, `media` and reward columns.
+
+    Every completion and its rewards go to the run's completions.jsonl. A completion that a reward could not score gets no reward
+    at all, which TRL takes out of its group's mean and gives no advantage. What `RewardAlarm` says after `alarm_steps` steps goes
+    to stderr; None keeps it still. Groups whose completions all score alike are drawn again, at most `max_resamples` times (the
+    dynamic sampling of DAPO, Yu et al. 2025, arXiv 2503.14476, section 3.2; there other prompts are drawn, here the same ones).
     """
 
-    def __init__(self, *args, run_dir: RunDir, alarm_steps: int | None = None, **kwargs):
+    def __init__(self, *args, encoder: PromptEncoder, run_dir: RunDir, alarm_steps: int | None = None, max_resamples: int = 0, **kwargs):
         super().__init__(*args, **kwargs)
-        self.run_dir = run_dir
+        self.encoder, self.run_dir, self.max_resamples = encoder, run_dir, max_resamples
         self.alarm = RewardAlarm(alarm_steps) if alarm_steps else None
+        self._rows: list[EncodedPrompt] = []
+        """The prompts of the rows that are being generated or scored."""
+        self._draw = 0
+        self.generation_config.suppress_tokens = sorted(placeholder_ids(self._policy.config).values())
+        per_process = self.args.generation_batch_size // self.accelerator.num_processes
+        if max_resamples and per_process % self.num_generations:
+            raise UserError(f"max_resamples: a process generates {per_process} completions at once, which is no multiple of "
+                            f"num_generations {self.num_generations}; change per_device_train_batch_size or gradient_accumulation_steps")
+        if max_resamples and (self.scale_rewards == "batch" or self.multi_objective_aggregation != "sum_then_normalize"):
+            raise UserError("max_resamples: advantages are scaled over the whole batch, so a group cannot be replaced; accepted: "
+                            "scale_rewards group or none, multi_objective_aggregation sum_then_normalize")
+
+    @property
+    def _policy(self) -> PreTrainedModel:
+        model = self.accelerator.unwrap_model(self.model)
+        return model.get_base_model() if isinstance(model, PeftModel) else model
+
+    def _tokenize_prompts(self, prompts):
+        return [row.token_ids.tolist() for row in self._rows], None, {}
+
+    def _generate_single_turn(self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
+        if self.use_vllm:
+            return super()._generate_single_turn(prompt_ids, self._pictures, {}, num_generations)
+        with prompt_inputs(self._policy, self._rows, self._tokenizer.pad_token_id) as inputs:
+            fields = {name: value for name, value in inputs.items() if name not in ("input_ids", "attention_mask")}
+            return super()._generate_single_turn(prompt_ids, None, fields, num_generations)
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        output = self._scored(inputs)
+        if not (self.model.training and self.max_resamples):
+            return output
+        num_resampled = 0
+        for draw in range(1, self.max_resamples + 1):
+            self._draw = draw
+            flat = self._without_spread(output)
+            # Every process draws as many groups, since rewards are gathered; what is drawn beside its own is left out again.
+            count = int(gather(torch.tensor([len(flat)], device=self.accelerator.device)).max())
+            if not count:
+                break
+            groups = (flat + [group for group in range(len(inputs) // self.num_generations) if group not in flat])[:count]
+            rows = [group * self.num_generations + place for group in groups for place in range(self.num_generations)]
+            drawn = self._scored([inputs[row] for row in rows])
+            num_own = len(flat) * self.num_generations
+            output = _replaced(output, rows[:num_own], drawn, self._tokenizer.pad_token_id)
+            num_resampled += len(flat)
+        self._draw = 0
+        mask = output["completion_mask"] * output.get("tool_mask", 1)
+        output["num_items_in_batch"] = gather(mask.sum()).sum()
+        self._metrics["train"]["dynamic_sampling/groups_drawn_again"].append(float(num_resampled))
+        self._metrics["train"]["dynamic_sampling/groups_without_spread"].append(float(len(self._without_spread(output))))
+        return output
+
+    def _scored(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        self._rows = [self.encoder(row["prompt"], row["media"]) for row in inputs]
+        self._pictures = [[medium.content for medium in row["media"]] for row in inputs] if any(row["media"] for row in inputs) else None
+        rows = self._rows
+        return {**super()._generate_and_score_completions(inputs), "prompts": rows}
+
+    def _without_spread(self, output: dict[str, Any]) -> list[int]:
+        """This process's groups whose advantages are all 0."""
+        flat = (output["advantages"].view(-1, self.num_generations).abs() < 1e-6).all(1)
+        return flat.nonzero()[:, 0].tolist()
+
+    def _prepare_inputs(self, generation_batch):
+        before = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)
+        if self._buffered_inputs is before or self._buffered_inputs is None:
+            return inputs
+        # TRL has shuffled all rows; the same micro-batches again with the rows of a prompt side by side, so that it is run once.
+        self._buffered_inputs = _grouped(self._buffered_inputs)
+        return self._buffered_inputs[self._step % self.args.steps_per_generation]
+
+    def _compute_loss(self, model, inputs):
+        self._rows = inputs["prompts"]
+        return super()._compute_loss(model, inputs)
+
+    def _get_per_token_logps_and_entropies(
+        self, model, input_ids, attention_mask, logits_to_keep, batch_size=None, compute_entropy=False, compute_aux_loss=False, **media
+    ):
+        """TRL's, for rows whose media travel in `self._rows`; the media arguments of TRL are None here."""
+        outputs = []
+        for start in range(0, len(input_ids), batch_size or len(input_ids)):
+            rows = slice(start, start + (batch_size or len(input_ids)))
+            labels = input_ids[rows].masked_fill(attention_mask[rows] == 0, -100)
+            labels[:, :-logits_to_keep] = -100
+            arguments = {"output_router_logits": True} if compute_aux_loss else {}
+            with self.accelerator.autocast():
+                outputs.append(model(prompts=self._rows[rows], input_ids=input_ids[rows], attention_mask=attention_mask[rows], labels=labels,
+                                     fused_lm_head=True, **arguments))  # fmt: skip
+        log_probs = torch.cat([output.log_probs[:, -logits_to_keep:] for output in outputs])
+        entropies = torch.cat([output.entropy[:, -logits_to_keep:] for output in outputs]) if compute_entropy else None
+        return log_probs, entropies, torch.stack([output.aux_loss for output in outputs]).mean() if compute_aux_loss else None
 
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
         scores = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
@@ -35,14 +146,14 @@ class LoggedGRPOTrainer(GRPOTrainer):
         own = zip(inputs, completions, scores[start : start + len(completions)].tolist(), strict=True)
         for index, (example, completion, row) in enumerate(own):
             rewards = {name: None if value != value else value for name, value in zip(self.reward_func_names, row, strict=True)}
-            text = completion_text(completion)
-            line = {"step": self.state.global_step, "id": example["id"], "completion": text, "rewards": rewards}
-            append_jsonl(self.run_dir.completions_path, {**line, "masked": True} if index in masked else line)
+            line = {"step": self.state.global_step, "id": example["id"], "completion": completion_text(completion), "rewards": rewards}
+            marks = {"masked": True} if index in masked else {}
+            append_jsonl(self.run_dir.completions_path, {**line, **marks, **({"draw": self._draw} if self._draw else {})})
         flags = torch.zeros(len(completions), device=scores.device)
         flags[list(masked)] = 1
         # After the gather, since groups and their means span processes; every process takes part, masked rows of its own or not.
         scores[gather(flags) > 0] = float("nan")
-        if self.alarm and self.model.training and self.is_world_process_zero():
+        if self.alarm and self.model.training and self.is_world_process_zero() and not self._draw:
             self._sound_alarm(scores)
         return scores
 
@@ -55,11 +166,59 @@ class LoggedGRPOTrainer(GRPOTrainer):
             _LOG.warning(message)
 
 
-_LOG = logging.getLogger("emoreason")
-
-
 def _known(values: torch.Tensor) -> list[float | None]:
     return [None if value != value else value for value in values.tolist()]
+
+
+def _is_by_row(value: Any) -> bool:
+    return isinstance(value, list) or (isinstance(value, torch.Tensor) and value.ndim > 0)
+
+
+def _taken(value: Any, rows: list[int]) -> Any:
+    return value[rows] if isinstance(value, torch.Tensor) else [value[row] for row in rows]
+
+
+def _grouped(batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same rows in batches of the same sizes, prompt by prompt in the order in which they first appear."""
+    keys = [prompt.key for batch in batches for prompt in batch["prompts"]]
+    places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    order = sorted(range(len(keys)), key=lambda row: places[keys[row]])
+    whole = {}
+    for name, value in batches[0].items():
+        parts = [batch[name] for batch in batches]
+        if _is_by_row(value):
+            whole[name] = _taken(torch.cat(parts) if isinstance(value, torch.Tensor) else list(chain.from_iterable(parts)), order)
+    found, start = [], 0
+    for batch in batches:
+        size = len(batch["prompts"])
+        found.append({name: whole[name][start : start + size] if name in whole else value for name, value in batch.items()})
+        start += size
+    return found
+
+
+def _replaced(output: dict[str, Any], rows: list[int], drawn: dict[str, Any], pad_token_id: int) -> dict[str, Any]:
+    """`output` with these rows from the first rows of `drawn`, both padded to one width."""
+    found = {}
+    for name, value in output.items():
+        new = drawn[name]
+        if isinstance(value, list):
+            value = list(value)
+            for place, row in enumerate(rows):
+                value[row] = new[place]
+        elif _is_by_row(value):
+            if value.ndim > 1:
+                width = max(value.shape[1], new.shape[1])
+                fill = pad_token_id if name.endswith("_ids") else 0
+                value, new = (_widened(tensor, width, fill, name in LEFT_PADDED) for tensor in (value, new))
+            value = value.clone()
+            value[rows] = new[: len(rows)]
+        found[name] = value
+    return found
+
+
+def _widened(tensor: torch.Tensor, width: int, fill: int, left: bool) -> torch.Tensor:
+    missing = width - tensor.shape[1]
+    return torch.nn.functional.pad(tensor, (missing, 0) if left else (0, missing), value=fill)
 
 
 def drop_repeated_completions(run_dir: RunDir) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from peft import PeftModel
 from transformers import PreTrainedModel, ProcessorMixin, Trainer
 from trl import DPOConfig, GRPOConfig, SFTConfig
 
@@ -15,6 +16,7 @@ from emoreason.files import write_jsonl
 from emoreason.models import freeze, load_model, load_processor
 from emoreason.recipe import Part, TrainingRecipe
 from emoreason.run_dir import RunDir, publish
+from emoreason.shared_prefix import share_prefixes
 from emoreason.trainers.callbacks import newest_complete
 
 CONFIGS = {"sft": SFTConfig, "grpo": GRPOConfig, "dpo": DPOConfig}
@@ -94,6 +96,14 @@ def open_model(recipe: TrainingRecipe, frozen: list[Part]) -> tuple[PreTrainedMo
     model = load_model(recipe.model)
     freeze(model, frozen)
     return model, processor
+
+
+def share_prompts(trainer: Trainer, recipe: TrainingRecipe) -> None:
+    """Let the trainer's models run each prompt once where `recipe.packing` says so; call it after TRL has given them its LM head."""
+    for model in (trainer.model, getattr(trainer, "ref_model", None)):
+        if model is not None:
+            plain = trainer.accelerator.unwrap_model(model)
+            share_prefixes(plain.get_base_model() if isinstance(plain, PeftModel) else plain, recipe.packing)
 
 
 def restore_weights(model: PreTrainedModel, checkpoint: str) -> None:
