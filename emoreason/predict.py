@@ -1,4 +1,4 @@
-"""Answers of a released model for pictures from anywhere."""
+"""Answers of a released model for pictures, clips and sounds from anywhere."""
 
 from pathlib import Path
 from typing import Any
@@ -8,30 +8,28 @@ from emoreason.evaluate import sample
 from emoreason.faults import raise_faults
 from emoreason.files import read_json
 from emoreason.models import load_for_sampling
-from emoreason.preflight import prediction_faults
+from emoreason.preflight import file_record, prediction_faults
 from emoreason.recipe import ModelSettings, Recipe, Sampling
-from emoreason.records import Media, Record
 from emoreason.training_data import Example, Rows
 
 
-def predict(folder: Path, pictures: list[Path], max_new_tokens: int = 512) -> list[dict[str, Any]]:
-    """For each picture: `picture`, `reasoning`, `emotions` (dominant first), `confidence`, `problems` of the answer's format.
+def predict(folder: Path, files: list[Path], hear_clips: bool = False, max_new_tokens: int = 512) -> list[dict[str, Any]]:
+    """For each file: `file`, `reasoning`, `emotions` (dominant first), `confidence`, `problems` of the answer's format.
 
     Raises:
-        UserError: the folder is no release, or a picture is missing or damaged; all such pictures in one report.
+        UserError: the folder is no release, or a file is missing or damaged; all such files in one report.
     """
-    raise_faults(prediction_faults(folder, pictures))
+    raise_faults(prediction_faults(folder, files, hear_clips))
     settings = read_json(folder / "emoreason.json")
     shared = {key: settings[key] for key in ("template", "prompt", "media", "label_space", "seed")}
     recipe = Recipe(output_dir=str(folder), model=ModelSettings(path=str(folder), dtype="float32"), **shared)
     template = Template(**settings["template"])
-    about = {"dataset": "predict", "split": "predict", "licence": "", "source": ""}
-    examples = [Example(Record(id=str(path), group=str(path), media=Media(images=[path.name]), **about), path) for path in pictures]
+    examples = [Example(file_record(path, hear_clips), path) for path in files]
     greedy = Sampling(num_completions=1, temperature=0.0, max_new_tokens=max_new_tokens, batch_size=8)
     model, processor = load_for_sampling(recipe.model, recipe.media)
     rows = []
-    for picture, group in zip(pictures, sample(model, processor, Rows(recipe, template), examples, greedy, "reading pictures"), strict=True):
+    for path, group in zip(files, sample(model, processor, Rows(recipe, template), examples, greedy, "looking and listening"), strict=True):
         parsed = parse_completion(group[0].text, template)
-        rows.append({"picture": str(picture), "reasoning": parsed.think, "emotions": parsed.answers, "confidence": parsed.confidence,
+        rows.append({"file": str(path), "reasoning": parsed.think, "emotions": parsed.answers, "confidence": parsed.confidence,
                      "problems": parsed.problems})  # fmt: skip
     return rows

@@ -4,27 +4,44 @@ from pathlib import Path
 from typing import Any
 
 from emoreason.faults import UserError
-from emoreason.media import load_picture, media_faults
+from emoreason.files import read_json
+from emoreason.media import media_faults
 from emoreason.prompts import target_problems
-from emoreason.recipe import AnyRecipe, ConfidenceRecipe, DpoRecipe, EvaluateRecipe, GrpoRecipe, SftRecipe
+from emoreason.recipe import AnyRecipe, ConfidenceRecipe, DpoRecipe, EvaluateRecipe, GrpoRecipe, MediaSettings, SftRecipe
 from emoreason.recipe_files import load_folder
-from emoreason.records import COLUMNS, Record, read_records
+from emoreason.records import COLUMNS, Media, Record, read_records
 from emoreason.rewarding import binding_faults
 from emoreason.run_dir import RunDir
 
 MAX_SHOWN = 20
 
 
-def prediction_faults(folder: Path, pictures: list[Path]) -> list[str]:
-    """What keeps a release from answering for these pictures: no release there, a picture that is missing or damaged."""
-    faults = []
+CLIPS = {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".flv", ".wmv"}
+SOUNDS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac"}
+
+
+def file_record(path: Path, hear_clips: bool = False) -> Record:
+    """A record of one file from anywhere: a clip or a sound by the ending of its name, else a picture; media lie beside it.
+
+    With `hear_clips` the sound track of a clip is heard in time with its frames.
+    """
+    if path.suffix.lower() in CLIPS:
+        media = Media(video=path.name, audio_in_video=hear_clips)
+    else:
+        media = Media(audio=path.name) if path.suffix.lower() in SOUNDS else Media(images=[path.name])
+    return Record(id=str(path), group=str(path), media=media, dataset="predict", split="predict", licence="", source="")
+
+
+def prediction_faults(folder: Path, files: list[Path], hear_clips: bool = False) -> list[str]:
+    """What keeps a release from answering for these files: no release there, a file that is missing or damaged."""
     if not (folder / "emoreason.json").exists():
-        faults.append(f"{folder}: no release here (emoreason.json is missing); make one: emoreason release RUN {folder}")
-    for picture in pictures:
-        try:
-            load_picture(picture)
-        except UserError as error:
-            faults += error.faults
+        faults = [f"{folder}: no release here (emoreason.json is missing); make one: emoreason release RUN {folder}"]
+        settings = MediaSettings()
+    else:
+        faults, settings = [], MediaSettings(**read_json(folder / "emoreason.json")["media"])
+    for path in files:
+        found = media_faults([file_record(path, hear_clips)], path, settings)
+        faults += [fault.removeprefix(f"{path}: record {str(path)!r}: ") for fault in found]
     return faults
 
 
@@ -36,7 +53,7 @@ def check_recipe(path: Path, recipe: AnyRecipe, line: list[AnyRecipe] | None = N
     faults: list[str] = []
     records = _read_all(recipe, faults)
     for records_path, found in records.items():
-        faults += media_faults(found, records_path)
+        faults += media_faults(found, records_path, recipe.media)
         faults += _label_space_faults(recipe, records_path, found)
     faults += _target_faults(recipe, records)
     if isinstance(recipe, GrpoRecipe | DpoRecipe | EvaluateRecipe):

@@ -51,8 +51,8 @@ def test_it_carries_settings_lineage_and_card(line: Line) -> None:
 def test_predict_prints_reasoning_label_and_confidence(line: Line) -> None:
     pictures = sorted(str(path.relative_to(line.folder)) for path in (line.folder / "recipes/tiny/data/images").rglob("*.png"))[:2]
     rows = [json.loads(text) for text in line.emoreason("predict", "runs/tiny/release", *pictures, "--json").stdout.splitlines()]
-    assert [row["picture"] for row in rows] == pictures
-    assert all(set(row) == {"picture", "reasoning", "emotions", "confidence", "problems"} for row in rows)
+    assert [row["file"] for row in rows] == pictures
+    assert all(set(row) == {"file", "reasoning", "emotions", "confidence", "problems"} for row in rows)
     table = line.emoreason("predict", "runs/tiny/release", pictures[0]).stdout
     assert "reasoning" in table and "confidence" in table
 
