@@ -6,6 +6,8 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -148,10 +150,11 @@ def release(
 @app.command()
 def predict(
     folder: Annotated[Path, typer.Argument(help="A release.", show_default=False)],
-    pictures: Annotated[list[Path], typer.Argument(help="Pictures.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(help="Pictures, clips, sounds.", show_default=False)],
+    hear_clips: Annotated[bool, typer.Option("--hear-clips", help="Hear the sound track of clips, by models that can.")] = False,
     jsonl: Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table.")] = False,
 ) -> None:
-    """Reasoning, emotion and confidence for pictures.
+    """Reasoning, emotion and confidence for pictures, clips and sounds.
 
     Example: emoreason predict runs/tiny/release recipes/tiny/data/images/twemoji/1f622.png
     """
@@ -159,18 +162,18 @@ def predict(
     from emoreason.faults import raise_faults
     from emoreason.preflight import prediction_faults
 
-    raise_faults(prediction_faults(folder, pictures))  # before torch is waited for
-    from emoreason.predict import predict as predict_pictures
+    raise_faults(prediction_faults(folder, files, hear_clips))  # before torch is waited for
+    from emoreason.predict import predict as predict_files
 
-    rows = predict_pictures(folder, pictures)
+    rows = predict_files(folder, files, hear_clips)
     if jsonl:
         for row in rows:
             print(json.dumps(row, ensure_ascii=False))
         return
-    table = Table("picture", "reasoning", "emotions", "confidence", "problems")
+    table = Table("file", "reasoning", "emotions", "confidence", "problems")
     for row in rows:
         confidence = "-" if row["confidence"] is None else f"{row['confidence']:.2f}"
-        table.add_row(row["picture"], row["reasoning"] or "-", ", ".join(row["emotions"]) or "-", confidence, "; ".join(row["problems"]))
+        table.add_row(row["file"], row["reasoning"] or "-", ", ".join(row["emotions"]) or "-", confidence, "; ".join(row["problems"]))
     out.print(table)
 
 
@@ -315,6 +318,117 @@ def bench_rewards(as_json: AsJson = False) -> None:
     for name, value in figures.items():
         table.add_row(name, ", ".join(value) if isinstance(value, list) else f"{value:,}")
     out.print(table)
+
+
+Quick = Annotated[bool, typer.Option("--quick", help="The small corner of the grid, in half a minute.")]
+PlotPath = Annotated[Path | None, typer.Option("--plot", help="Draw the ratio against the prompt's tokens, the limit dashed.", metavar="FILE.png")]
+BENCH_COLUMNS = {
+    "prompt_tokens": "P", "completion_tokens": "C", "group_size": "G", "seconds": "ours, s", "trl_seconds": "TRL, s", "ratio": "ratio",
+    "limit": "limit", "memory_ratio": "memory", "prefix_grouper_seconds": "prefix_\ngrouper, s",
+}  # fmt: skip
+
+
+@bench_app.command("grpo")
+def bench_grpo(as_json: AsJson = False, plot: PlotPath = None, quick: Quick = False) -> None:
+    """A GRPO update beside TRL's GRPOTrainer: the same weights, tokens and pictures, in one run.
+
+    An update takes one group through three passes: old log-probabilities,
+    reference log-probabilities, and the policy's with entropies, loss and
+    gradients. Left out on both sides: generation, rewards, preparing the batch,
+    the optimizer. Before the clock starts, all log-probabilities, the loss and
+    the gradients of both sides must agree.
+
+    The model is a random Qwen2.5-VL made here (128 wide, 2 layers, 4 heads on
+    2, a vision tower of 2 layers 32 wide), float32, on the CPU, without
+    gradient checkpointing, on as many threads as OMP_NUM_THREADS gives torch.
+    Nearly all tokens of a prompt are pictures'; completions are of one length,
+    so nothing is won by leaving padding out. No large model and no GPU is
+    measured.
+
+    ratio: TRL's seconds over ours, medians of five updates each, which take
+    turns after one to warm up.
+
+    limit: how many times fewer floating-point operations the shared form needs
+    in towers, linear layers and attention. The LM head is not counted; on a CPU
+    TRL runs it over the prompt too, so a ratio can exceed its limit.
+
+    memory: ours over TRL's, of what weights, a batch and one update add to the
+    peak of a fresh process.
+
+    prefix_grouper: seconds with that package's attention on the same packed
+    row, where it is installed.
+
+    Example: emoreason bench grpo --quick
+    """
+    _bench_training("grpo", as_json, plot, quick)
+
+
+@bench_app.command("dpo")
+def bench_dpo(as_json: AsJson = False, plot: PlotPath = None, quick: Quick = False) -> None:
+    """A DPO update beside TRL's DPOTrainer: chosen and rejected answers share their prompt.
+
+    An update is policy log-probabilities, reference log-probabilities, loss and
+    gradients of a few pairs, each with pictures of its own. Everything else is
+    as `emoreason bench grpo --help` says.
+
+    Example: emoreason bench dpo --json
+    """
+    _bench_training("dpo", as_json, plot, quick)
+
+
+@bench_app.command("sft")
+def bench_sft(as_json: AsJson = False, plot: PlotPath = None, quick: Quick = False) -> None:
+    """An SFT update beside TRL's SFTTrainer: no prompt is shared, but ours lays rows side by side where TRL pads them.
+
+    An update is log-probabilities, loss and gradients of answers of mixed
+    lengths to prompts of one to six pictures; prompt and completion are their
+    means. The limit counts the operations that go into padding. On padded rows
+    torch's attention on a CPU also computes what causality masks, so the ratio
+    can exceed it. Everything else is as `emoreason bench grpo --help` says.
+
+    Example: emoreason bench sft
+    """
+    _bench_training("sft", as_json, plot, quick)
+
+
+def _bench_training(kind: str, as_json: bool, plot: Path | None, quick: bool) -> None:
+    if plot is not None and (plot.suffix != ".png" or not plot.parent.is_dir()):
+        raise UserError(f"--plot {plot}: accepted is a file that ends in .png, in a folder that exists")
+    _quiet()
+    with _stdout_kept():
+        import torch
+        from rich.progress import track
+
+        from emoreason.bench_training import GRIDS, QUICK, draw, measure
+
+    cases = (QUICK if quick else GRIDS)[kind]
+    with _stdout_kept():
+        rows = list(track(measure(cases), f"{kind}, ours beside TRL's", total=len(cases), console=err))
+    if plot is not None:
+        draw(rows, plot)
+    if as_json:
+        print(json.dumps({"num_threads": torch.get_num_threads(), "rows": rows}))
+        return
+    caption = "P, C: tokens of a prompt and of a completion; G: completions a prompt"
+    table = Table(*BENCH_COLUMNS.values(), caption=f"{caption}\ntorch threads: {torch.get_num_threads()}")
+    for row in rows:
+        values = [row[name] for name in BENCH_COLUMNS]
+        table.add_row(*("-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value) for value in values))
+    out.print(table)
+
+
+@contextmanager
+def _stdout_kept() -> Iterator[None]:
+    """What libraries print meanwhile, in this process and those that it starts, goes to stderr: DeepSpeed logs to stdout on import."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _flat(values: dict, prefix: str = "") -> list[tuple[str, object]]:
