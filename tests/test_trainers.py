@@ -28,6 +28,9 @@ from emoreason.training_data import Rows, completion_message, lazy_dataset, read
 
 pytestmark = pytest.mark.slow
 PLAIN = {"max_steps": 4, "logging_steps": 1, "save_strategy": "no", "disable_tqdm": True}
+DESCENT = {**PLAIN, "max_steps": 3, "optim": "sgd", "learning_rate": 0.5, "lr_scheduler_type": "constant", "warmup_steps": 0, "weight_decay": 0.0,
+           "gradient_accumulation_steps": 1}  # fmt: skip
+"""Adam turns a gradient that is rounding noise into a whole step; plain descent keeps what is equal equal."""
 
 
 def losses(trainer) -> list[float]:
@@ -51,7 +54,7 @@ def pictures(example, recipe) -> list:
 @PACKING
 def test_sft_losses_are_those_of_plain_trl(stage1, tmp_path: Path, packing: str) -> None:
     stage1 = stage1.model_copy(update={"packing": Packing(shared_prefix=packing)})
-    phase = stage1.phases[2].model_copy(update={"data": stage1.data, "trainer": PLAIN})
+    phase = stage1.phases[2].model_copy(update={"data": stage1.data, "trainer": DESCENT})
     config = trainer_config("sft", stage1, tmp_path / "ours", phase.trainer)
     model, processor = open_model(stage1, [])
     trainer = sft.make_trainer(stage1, phase, config, model, processor, RunDir(tmp_path / "run"))
@@ -59,7 +62,7 @@ def test_sft_losses_are_those_of_plain_trl(stage1, tmp_path: Path, packing: str)
 
     examples = read_sources(stage1.data)[0]
     rows = Rows(stage1, stage1.template.build())
-    order = mix([len(examples)], [1.0], 4 * config.per_device_train_batch_size, stage1.seed)
+    order = mix([len(examples)], [1.0], 3 * config.per_device_train_batch_size, stage1.seed)
     data = [
         {"prompt": rows.prompt(one), "images": pictures(one, stage1), "completion": completion_message(target_text(one.record, rows.template))}
         for one in (examples[index] for _, index in order)
@@ -68,26 +71,29 @@ def test_sft_losses_are_those_of_plain_trl(stage1, tmp_path: Path, packing: str)
     model, processor = open_model(stage1, [])
     plain = SFTTrainer(model, config, train_dataset=Dataset.from_list(data), processing_class=processor)
     assert ours == pytest.approx(losses(plain), abs=1e-5)
-    assert len(set(ours)) == 4
+    assert len(set(ours)) == 3
     assert same_weights(trainer.model, plain.model)
 
 
 def same_weights(ours, theirs) -> bool:
     """After a few steps of training, within what float32 leaves of a different order of sums."""
-    pairs = zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True)
-    return all(((left - right).norm() <= 1e-3 * right.norm().clamp(min=1e-3)) for (_, left), right in pairs)
+    pairs = zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True)
+    return all((left - right).norm() <= 1e-4 * right.norm().clamp(min=1e-2) for left, right in pairs)
 
 
 def plain_grpo(recipe, config, model, processor, rewards) -> GRPOTrainer:
     """TRL's trainer, its loss and its sampling, on the same rows in the same order."""
-    rows, examples = Rows(recipe, recipe.template.build()), read_sources(recipe.data)[0]
-    order = mix([len(examples)], [1.0], None, recipe.seed)
+    rows, sources = Rows(recipe, recipe.template.build()), read_sources(recipe.data)
+    order = mix([len(source) for source in sources], [source.weight for source in recipe.data], None, recipe.seed)
 
     def row(index: int) -> dict:
-        example = examples[order[index][1]]
+        source, place = order[index]
+        example = sources[source][place]
         return {"prompt": rows.prompt(example), "images": pictures(example, recipe), **rows.reward_columns(example)}
 
-    return GRPOTrainer(model, rewards, config, train_dataset=lazy_dataset(len(order), row), processing_class=processor)
+    adapters = lora_config(recipe.model.lora, model) if recipe.model.lora else None
+    dataset = lazy_dataset(len(order), row)
+    return GRPOTrainer(model, rewards, config, train_dataset=dataset, processing_class=processor, peft_config=adapters)
 
 
 GRPO_CASES = {
@@ -112,11 +118,11 @@ def test_grpo_losses_are_those_of_plain_trl(line: Line, monkeypatch: pytest.Monk
     """One micro-batch a step, so that TRL's shuffling of rows over micro-batches cannot matter."""
     monkeypatch.chdir(line.folder)
     recipe = load_recipe(Path("recipes/tiny/stage3_grpo.yaml"), ["augment=null", "packing.shared_prefix=always"])
-    settings = {**PLAIN, "max_steps": 3, "gradient_accumulation_steps": 1, "gradient_checkpointing": False,
-                "reward_weights": [spec.weight for spec in recipe.rewards]}  # fmt: skip
+    settings = {**DESCENT, "gradient_checkpointing": False, "reward_weights": [spec.weight for spec in recipe.rewards]}
     found, weights = [], []
     for name in ("ours", "trl"):
         config = trainer_config("grpo", recipe, tmp_path / name, {**settings, **GRPO_CASES[case]})
+        torch.manual_seed(0)  # adapters are drawn
         model, processor = open_model(recipe, [])
         if name == "ours":
             trainer = grpo.make_trainer(recipe, config, model, processor, RunDir(tmp_path / name))
@@ -133,13 +139,13 @@ def test_grpo_losses_are_those_of_plain_trl(line: Line, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("lora", [False, True])
 def test_dpo_losses_are_those_of_plain_trl(line: Line, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, loss_type: str, lora: bool) -> None:
     monkeypatch.chdir(line.folder)
-    overrides = ["augment=null", "packing.shared_prefix=always", *(["model.lora={r: 4}"] if lora else [])]
+    overrides = ["augment=null", "packing.shared_prefix=always", "model.lora={r: 4}" if lora else "model.lora=null"]
     recipe = load_recipe(Path("recipes/tiny/stage3_dpo.yaml"), overrides)
     examples = read_sources(recipe.data)[0]
     rows = Rows(recipe, recipe.template.build())
     texts = [target_text(one.record, rows.template, confidence=0.5) for one in examples]
     pairs = [(one, text, [other], [1.0]) for one, text, other in zip(examples, texts, texts[1:] + texts[:1], strict=True)]
-    settings = {**PLAIN, "max_steps": 3, "gradient_accumulation_steps": 1, "loss_type": loss_type}
+    settings = {**DESCENT, "loss_type": loss_type}
     found = []
     for name in ("ours", "trl"):
         config = trainer_config("dpo", recipe, tmp_path / name, settings)
