@@ -130,8 +130,11 @@ def _parent_faults(path: Path, recipe: AnyRecipe, line: list[AnyRecipe]) -> list
     for key in ("media", "prompt", "template"):  # a run of an older version lacks the keys that came later
         parent = {**parent, key: {**type(getattr(recipe, key))().model_dump(), **parent[key]}}
     for key in ("label_space", "media", "prompt"):
-        if mine[key] != parent[key]:
-            faults.append(f"{path}: {key}: {mine[key]} here, but {parent[key]} where {recipe.model.path} was trained")
+        here, there = mine[key], parent[key]
+        if here != there:
+            if isinstance(here, dict):  # of many settings those that differ
+                here, there = ({name: value for name, value in one.items() if here[name] != there[name]} for one in (mine[key], parent[key]))
+            faults.append(f"{path}: {key}: {here} here, but {there} where {recipe.model.path} was trained")
     grown = {**parent["template"], "confidence": True} if recipe.stage == "confidence" else parent["template"]
     if recipe.stage != "evaluate" and mine["template"] not in (parent["template"], grown):
         faults.append(f"{path}: template: {mine['template']} here, but {parent['template']} where {recipe.model.path} was trained")

@@ -30,26 +30,28 @@ FLOORS = [
     Floor("and makes of it", "wheels action_unit_prototypes action_unit_files"),
     Floor("strictness", "schema trainer_fields", "pydantic"),
     Floor("contracts", "records recipe rewarding run_dir reward_alarm reward_samples", "yaml pebble"),
+    Floor("files of sound and sight", "decoding", "numpy PIL av soundfile"),
     Floor(
         "shaping",
-        "recipe_files prompts curriculum preferences media reward_contract metrics metrics.sets metrics.text metrics.bootstrap",
-        "numpy sklearn scipy PIL",
+        "recipe_files prompts curriculum preferences media packing flops reward_contract metrics metrics.sets metrics.text metrics.bootstrap",
+        "sklearn scipy",
     ),
-    Floor("measures", "metrics.classification metrics.regression metrics.calibration metrics.cues metrics.wheel metrics.benchmarks bench"),
+    Floor(
+        "measures",
+        "media_tokens augmentation metrics.classification metrics.regression metrics.calibration metrics.cues metrics.wheel metrics.benchmarks bench",
+    ),
     Floor("scores", "metrics.evaluation metrics.named confidence"),
     Floor("preflight", "preflight metrics.predictions"),
     Floor("saved completions", "scoring"),
     # The torch line.
-    Floor(
-        "machines",
-        "models from_scratch training_data rollouts trainers trainers.callbacks",
-        "torch transformers datasets peft tokenizers accelerate",
-    ),
-    # `session` opens models and resumes from what `callbacks` marks; the engine fills the dataclass of its package.
-    Floor("drives", "rollouts.transformers_engine trainers.session trainers.grpo", "trl"),
+    Floor("machines", "families rollouts trainers trainers.callbacks from_scratch_warm_start", "torch transformers datasets peft tokenizers accelerate"),
+    Floor("what models read", "collate models from_scratch"),
+    Floor("how they run", "shared_prefix training_data rollouts.transformers_engine"),
+    # `session` opens models and resumes from what `callbacks` marks; the trainers sample with the engine's inputs.
+    Floor("drives", "trainers.session trainers.grpo trainers.dpo", "trl"),
     # Stages, release and predict sample through `evaluate`, and release prints the table of `report`.
-    Floor("measuring", "evaluate report", "rich"),
-    Floor("runs", "stages stages.sft stages.confidence stages.grpo stages.dpo predict release"),
+    Floor("measuring", "evaluate report", "rich matplotlib"),
+    Floor("runs", "stages stages.sft stages.confidence stages.grpo stages.dpo predict release bench_training", "prefix_grouper"),
     Floor("pipeline", "pipeline"),
     Floor("door", "cli", "typer"),
     Floor("doormat", "__main__"),

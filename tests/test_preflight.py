@@ -159,8 +159,8 @@ def test_a_model_that_nothing_makes(tiny_dir: Path) -> None:
 
 PARENT_CHANGES = [
     ("label_space", "label_space=open", "label_space: open here, but shaver_6_disgust_neutral where"),
-    ("media", "media.min_pixels=64", "media: {'min_pixels': 64, 'max_pixels': 4096} here, but {'min_pixels': 4096, "),
-    ("prompt", "prompt.question=What?", "prompt: {'system': None, 'question': 'What?', "),
+    ("media", "media.min_pixels=64", "media: {'min_pixels': 64} here, but {'min_pixels': 4096} "),
+    ("prompt", "prompt.question=What?", "prompt: {'question': 'What?'} here, but "),
     (
         "template",
         "template.answer=label",

@@ -1,29 +1,33 @@
 """Rollouts by transformers: batches change nothing, seeds repeat, every conversation has its completions in its place."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 from conftest import Line
 
+from emoreason.collate import PromptEncoder
 from emoreason.completions import Template
+from emoreason.families import placeholder_ids
 from emoreason.models import load_for_sampling
 from emoreason.recipe import Sampling
 from emoreason.recipe_files import load_recipe
 from emoreason.rollouts.transformers_engine import generate
-from emoreason.training_data import Rows, picture_tokens, read_sources, with_pictures
+from emoreason.training_data import Rows, read_sources
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def opened(line: Line, monkeypatch: pytest.MonkeyPatch):
-    """(model, processor, conversations) of the run's stage 1."""
+    """(model, processor, prompts to encode) of the run's stage 1."""
     monkeypatch.chdir(line.folder)
     recipe = load_recipe(Path("recipes/tiny/stage1_sft.yaml"), ["model.path=runs/tiny/stage1_sft/checkpoint"])
     rows = Rows(recipe, Template("free", "list"))
     examples = [*read_sources(recipe.data)[0][:3], *read_sources(recipe.phases[2].data[1:])[0][:2]]
     model, processor = load_for_sampling(recipe.model, recipe.media)
-    return model, processor, [with_pictures(rows.prompt(example), example.pictures()) for example in examples]
+    encoder = PromptEncoder(processor, model.config, recipe.media)
+    return model, processor, [partial(encoder, rows.prompt(example), example.media(recipe.media)) for example in examples]
 
 
 def texts(opened, **settings) -> list[list[str]]:
@@ -49,8 +53,10 @@ def test_a_completion_that_is_cut_off_says_so(opened) -> None:
     assert group[0].is_finished and group[0].text.endswith("</answer>")
 
 
-def test_picture_tokens_are_those_that_the_processor_makes(opened) -> None:
-    _, processor, conversations = opened
-    inputs = processor.apply_chat_template(conversations[:1], add_generation_prompt=True, tokenize=True, return_dict=True)
-    placeholder = processor.tokenizer.convert_tokens_to_ids("<|image_pad|>")
-    assert inputs["input_ids"][0].count(placeholder) == picture_tokens(processor, conversations[0][0]["content"][0]["image"]) == 4
+def test_completions_never_hold_a_token_that_stands_for_media(opened) -> None:
+    model, processor, _ = opened
+    banned = set(placeholder_ids(model.config).values())
+    groups = generate(*opened, Sampling(num_completions=8, temperature=50.0, max_new_tokens=40), seed=1)
+    drawn = [token for group in groups for rollout in group for token in rollout.token_ids]
+    assert len(set(drawn)) > 200 and not banned & set(drawn)
+    assert banned < set(range(len(processor.tokenizer)))
