@@ -44,7 +44,11 @@ FLOORS = [
     Floor("preflight", "preflight metrics.predictions"),
     Floor("saved completions", "scoring"),
     # The torch line.
-    Floor("machines", "families rollouts trainers trainers.callbacks from_scratch_warm_start", "torch transformers datasets peft tokenizers accelerate"),
+    Floor(
+        "machines",
+        "families rollouts trainers trainers.callbacks from_scratch_warm_start",
+        "torch transformers datasets peft tokenizers accelerate",
+    ),
     Floor("what models read", "collate models from_scratch"),
     Floor("how they run", "shared_prefix training_data rollouts.transformers_engine"),
     # `session` opens models and resumes from what `callbacks` marks; the trainers sample with the engine's inputs.

@@ -252,7 +252,7 @@ def test_plain_trl_takes_our_rewards_as_they_are(line: Line, monkeypatch: pytest
     rows, examples = Rows(recipe, recipe.template.build()), read_sources(recipe.data)[0]
     data = lazy_dataset(len(examples), lambda index: {
         "prompt": rows.prompt(examples[index]), "images": pictures(examples[index], recipe), **rows.reward_columns(examples[index])})
-    names = sorted(path.stem for path in (Path(__file__).parents[1] / "rewards").glob("[!_]*.py"))
+    names = sorted(path.stem for path in (Path(__file__).parents[2] / "rewards").glob("[!_]*.py"))
     functions = [getattr(importlib.import_module(f"emoreason.rewards.{name}"), f"{name}_reward") for name in names]
     trainer = GRPOTrainer(model, functions, config, train_dataset=data, processing_class=processor)
     trainer.train()
