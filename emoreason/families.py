@@ -19,10 +19,9 @@ from transformers.video_utils import VideoMetadata
 
 from emoreason.faults import UserError
 from emoreason.media import Medium
-from emoreason.media_tokens import TokenCounter, audio_tokens, video_size_limits
+from emoreason.media_tokens import MODALITIES, Modality, TokenCounter, audio_tokens, video_size_limits
 from emoreason.recipe import MediaSettings, Part
 
-Modality = Literal["image", "video", "audio"]
 PLACEHOLDER = {"image": "image_token_id", "video": "video_token_id", "audio": "audio_token_id"}
 """The attribute of a config that holds the id of a medium's placeholder token."""
 
@@ -36,10 +35,9 @@ _OMNI = {
 
 @dataclass(frozen=True)
 class Family:
-    """One `model_type`: its parts as patterns searched from the left (the first that matches owns the parameter), media and positions."""
+    """One `model_type`: its parts as patterns searched from the left (the first that matches owns the parameter), and positions."""
 
     parts: dict[Part, str]
-    modalities: tuple[Modality, ...]
     positions: Literal["vision", "omni", "text"]
     """`vision`: M-RoPE from token types; `omni`: M-RoPE from token ids and audio lengths; `text`: 0, 1, 2, ..."""
     audio_in_video: bool = False
@@ -47,14 +45,12 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {
-    "qwen2_vl": Family(_QWEN_VL, ("image", "video"), "vision"),
-    "qwen2_5_vl": Family(_QWEN_VL, ("image", "video"), "vision"),
-    "qwen3_vl": Family(_QWEN_VL, ("image", "video"), "vision"),
-    "qwen2_5_omni_thinker": Family(_OMNI, ("image", "video", "audio"), "omni", audio_in_video=True),
-    "qwen3_omni_moe_thinker": Family(_OMNI, ("image", "video", "audio"), "omni", audio_in_video=True),
-    "smolvlm": Family(
-        {"projector": r"connector\.", "vision": r"vision_model\.", "language": r"text_model\.|lm_head\."}, ("image",), "text"
-    ),
+    "qwen2_vl": Family(_QWEN_VL, "vision"),
+    "qwen2_5_vl": Family(_QWEN_VL, "vision"),
+    "qwen3_vl": Family(_QWEN_VL, "vision"),
+    "qwen2_5_omni_thinker": Family(_OMNI, "omni", audio_in_video=True),
+    "qwen3_omni_moe_thinker": Family(_OMNI, "omni", audio_in_video=True),
+    "smolvlm": Family({"projector": r"connector\.", "vision": r"vision_model\.", "language": r"text_model\.|lm_head\."}, "text"),
 }
 
 
@@ -71,7 +67,8 @@ def family_of(config: PretrainedConfig) -> Family:
 
 def placeholder_ids(config: PretrainedConfig) -> dict[Modality, int]:
     """{modality: id of the token that stands for a piece of it in a prompt}."""
-    return {kind: getattr(config, PLACEHOLDER[kind]) for kind in family_of(config).modalities}
+    family_of(config)
+    return {kind: getattr(config, PLACEHOLDER[kind]) for kind in MODALITIES[config.model_type]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +123,9 @@ def encode(
 
 
 def _check_media(family: Family, name: str, processor: ProcessorMixin, media: Sequence[Medium]) -> None:
-    foreign = sorted({medium.kind for medium in media} - set(family.modalities))
+    foreign = sorted({medium.kind for medium in media} - set(MODALITIES[name]))
     if foreign:
-        raise UserError(f"{name} does not read {' or '.join(foreign)}; accepted: {', '.join(family.modalities)}")
+        raise UserError(f"{name} does not read {' or '.join(foreign)}; accepted: {', '.join(MODALITIES[name])}")
     if name == "qwen2_5_omni_thinker":  # the only one whose extractor cuts, and it does so without a word
         limit = processor.feature_extractor.chunk_length
         for medium in media:
@@ -236,7 +233,7 @@ def towers_once(model: PreTrainedModel, items: Sequence[MediaItem], occurrences:
     Towers without a trainable parameter run without gradient.
     """
     backbone = model.base_model
-    kinds = [kind for kind in family_of(model.config).modalities if any(item.kind == kind for item in items)]
+    kinds = [kind for kind in MODALITIES[model.config.model_type] if any(item.kind == kind for item in items)]
     within: list = []
     for kind in kinds:
         places = {index: place for place, index in enumerate(index for index, item in enumerate(items) if item.kind == kind)}

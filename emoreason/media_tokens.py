@@ -6,11 +6,21 @@ The formulas are those of the families' processors in transformers; a test compa
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from emoreason.media import Medium
 from emoreason.recipe import MediaSettings
 
-VISION_FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen2_5_omni_thinker", "qwen3_omni_moe_thinker")
+Modality = Literal["image", "video", "audio"]
+MODALITIES: dict[str, tuple[Modality, ...]] = {
+    "qwen2_vl": ("image", "video"),
+    "qwen2_5_vl": ("image", "video"),
+    "qwen3_vl": ("image", "video"),
+    "qwen2_5_omni_thinker": ("image", "video", "audio"),
+    "qwen3_omni_moe_thinker": ("image", "video", "audio"),
+    "smolvlm": ("image",),
+}
+"""What each family reads beside text, by `model_type`."""
 MAX_ASPECT_RATIO = 200
 
 

@@ -6,7 +6,8 @@ from typing import Any
 from emoreason.faults import UserError
 from emoreason.files import read_json
 from emoreason.media import media_faults
-from emoreason.prompts import target_problems
+from emoreason.media_tokens import MODALITIES
+from emoreason.prompts import media_kinds, target_problems
 from emoreason.recipe import AnyRecipe, ConfidenceRecipe, DpoRecipe, EvaluateRecipe, GrpoRecipe, MediaSettings, SftRecipe
 from emoreason.recipe_files import load_folder
 from emoreason.records import COLUMNS, Media, Record, read_records
@@ -52,14 +53,17 @@ def check_recipe(path: Path, recipe: AnyRecipe, line: list[AnyRecipe] | None = N
     """
     faults: list[str] = []
     records = _read_all(recipe, faults)
+    line = list(load_folder(path.parent)[0].values()) if line is None else line
+    family = _family(recipe, line)
     for records_path, found in records.items():
         faults += media_faults(found, records_path, recipe.media)
+        faults += _modality_faults(recipe, family, records_path, found)
         faults += _label_space_faults(recipe, records_path, found)
     faults += _target_faults(recipe, records)
     if isinstance(recipe, GrpoRecipe | DpoRecipe | EvaluateRecipe):
         faults += _reward_faults(path, recipe)
     # A recipe beside this one that does not load is reported by its own check.
-    faults += _parent_faults(path, recipe, list(load_folder(path.parent)[0].values()) if line is None else line)
+    faults += _parent_faults(path, recipe, line)
     hidden = len(faults) - MAX_SHOWN
     return faults if hidden <= 0 else [*faults[:MAX_SHOWN], f"and {hidden} more of these"]
 
@@ -82,6 +86,34 @@ def data_paths(recipe: AnyRecipe) -> list[str]:
     if isinstance(recipe, SftRecipe):
         sources += [source for phase in recipe.phases for source in phase.data or []]
     return sorted({source.path for source in sources})
+
+
+def _family(recipe: AnyRecipe, line: list[AnyRecipe]) -> str | None:
+    """The `model_type` that the stage starts from: that of a checkpoint on disk, or of what the recipes before it make; None where unknown."""
+    folder = Path(recipe.model.path)
+    if (folder / "adapter_config.json").exists():
+        folder = Path(read_json(folder / "adapter_config.json")["base_model_name_or_path"])
+    if (folder / "config.json").exists():
+        return read_json(folder / "config.json").get("model_type")
+    if recipe.model.from_scratch:
+        return recipe.model.from_scratch.family
+    makers = [other for other in line if other.stage != "evaluate" and RunDir(other.output_dir).checkpoint_path == Path(recipe.model.path)]
+    return _family(makers[0], [other for other in line if other is not makers[0]]) if makers else None
+
+
+def _modality_faults(recipe: AnyRecipe, family: str | None, path: Path, records: list[Record]) -> list[str]:
+    """Media that the model does not read, or that its rollouts would never see."""
+    faults = []
+    by_vllm = isinstance(recipe, GrpoRecipe) and recipe.trainer.get("use_vllm")
+    for record in records:
+        kinds = set(media_kinds(record.media)) | ({"audio"} if record.media.audio_in_video else set())
+        if foreign := kinds - set(MODALITIES.get(family, kinds)):
+            faults.append(f"{path}: record {record.id!r}: {' and '.join(sorted(foreign))}, which {family} does not read; "
+                          f"accepted: {', '.join(MODALITIES[family])}")
+        if by_vllm and kinds - {"image"}:
+            faults.append(f"{path}: record {record.id!r}: {' and '.join(sorted(kinds - {'image'}))}, but vLLM's rollouts in TRL read pictures "
+                          "alone; set trainer.use_vllm to false")
+    return faults
 
 
 def _label_space_faults(recipe: AnyRecipe, path: Path, records: list[Record]) -> list[str]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import soundfile
 
 from emoreason.files import read_jsonl, write_jsonl
 from emoreason.media import load_picture
@@ -231,3 +232,26 @@ def test_a_long_report_is_cut_and_counted(tiny_dir: Path, train_path: Path) -> N
     faults = check(tiny_dir, "stage3_grpo")
     assert len(faults) == MAX_SHOWN + 1
     assert faults[-1] == "and 7 more of these"
+
+
+def with_sound(folder: Path) -> None:
+    """The training records of stage 1, the first of them with a sound beside its picture."""
+    path = folder / "data" / "train.jsonl"
+    rows = rows_of(path)
+    rows[0]["media"]["audio"] = "tone.wav"
+    soundfile.write(folder / "data" / "tone.wav", [0.3, -0.3] * 4000, 16000)
+    write_jsonl(path, rows)
+
+
+def test_media_that_the_model_cannot_read_are_named_before_it_is_loaded(tiny_dir: Path) -> None:
+    with_sound(tiny_dir)
+    (fault,) = check(tiny_dir, "stage1_sft")
+    assert "audio, which qwen2_5_vl does not read; accepted: image, video" in fault
+    found = check(tiny_dir, "stage3_grpo", "data=[{path: recipes/tiny/data/train.jsonl}]")
+    assert any("audio, which qwen2_5_vl does not read" in fault for fault in found), "the family comes down the line"
+
+
+def test_sounds_and_clips_are_not_handed_to_vllm_unheard(tiny_dir: Path) -> None:
+    with_sound(tiny_dir)
+    found = check(tiny_dir, "stage3_grpo", "data=[{path: recipes/tiny/data/train.jsonl}]", "trainer.use_vllm=true")
+    assert any("vLLM's rollouts in TRL read pictures alone; set trainer.use_vllm to false" in fault for fault in found)
