@@ -35,8 +35,10 @@ def load_model(settings: ModelSettings) -> PreTrainedModel:
     arguments = {"attn_implementation": settings.attn_implementation, "trust_remote_code": settings.trust_remote_code}
     adapter = Path(settings.path) / "adapter_config.json"
     if not adapter.exists():
-        model, found = _from_pretrained(AutoModelForImageTextToText, settings.path, dtype=dtype, output_loading_info=True, **arguments)
+        report = {"output_loading_info": True, "ignore_mismatched_sizes": True}  # so that all that is wrong is named
+        model, found = _from_pretrained(AutoModelForImageTextToText, settings.path, dtype=dtype, **report, **arguments)
         _check_keys(settings.path, found)
+        check_windows(model)
         return model
     base = json.loads(adapter.read_text())["base_model_name_or_path"]
     model = load_model(settings.model_copy(update={"path": base, "dtype": "float32"}))
@@ -67,6 +69,29 @@ def _check_keys(path: str, found: dict) -> None:
         if names:
             faults.append(f"model.path {path}: {what} {', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}")
     raise_faults(faults)
+
+
+def check_windows(model: PreTrainedModel) -> None:
+    """Refuse an attention under which an audio tower hears beyond its window, by trying it on made-up features.
+
+    The Omni towers attend within windows. An implementation that drops them raises nothing, and its features are those of another model.
+    """
+    tower = getattr(model.base_model, "audio_tower", None)
+    if tower is None or any(parameter.is_meta or not parameter.numel() for parameter in tower.parameters()):
+        return  # none, or weights that are elsewhere (ZeRO-3)
+    weight = next(tower.parameters())
+    window, bins = 2 * tower.config.n_window, tower.config.num_mel_bins
+    features = torch.randn(bins, 8 * window, generator=torch.Generator().manual_seed(0)).to(weight.device, weight.dtype)
+    changed = features.clone()
+    changed[:, 4 * window :] = -features[:, 4 * window :]
+    lengths = torch.tensor([8 * window], device=weight.device)
+    with torch.no_grad():
+        first, second = (tower(one, feature_lens=lengths).last_hidden_state.float() for one in (features, changed))
+    quarter = len(first) // 4
+    difference = (first[:quarter] - second[:quarter]).abs().max().item()
+    if difference > 1e-4 * first.abs().max().item():  # windows that are kept apart give the very same numbers
+        raise UserError(f"model.attn_implementation {tower.config._attn_implementation}: the audio tower of {model.config.model_type} hears beyond "
+                        f"its window with it (features move by {difference:.1e}); accepted: one that keeps windows apart, as flash_attention_2 does")
 
 
 def parts_of(model: PreTrainedModel) -> dict[str, Part]:

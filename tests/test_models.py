@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import tiny_models
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5OmniThinkerConfig, Qwen2_5OmniThinkerForConditionalGeneration
 
 from emoreason.faults import UserError
@@ -73,10 +75,59 @@ def test_an_unknown_family_is_named_with_those_that_are_known() -> None:
 
     with torch.device("meta"):
         model = GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=8, n_head=1, vocab_size=10))
-    with pytest.raises(UserError, match=r"'gpt2'.*accepted: qwen2_vl, qwen2_5_vl, qwen2_5_omni_thinker"):
+    with pytest.raises(UserError, match=r"'gpt2'.*accepted: qwen2_vl, qwen2_5_vl, qwen3_vl, qwen2_5_omni_thinker"):
         freeze(model, ["vision"])
 
 
 def test_a_folder_without_a_model_is_the_users_mistake(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="transformers cannot load it"):
         load_model(ModelSettings(path=str(tmp_path)))
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+@pytest.mark.parametrize("name", ["qwen2_5_omni_thinker", "qwen3_omni_thinker"])
+def test_the_audio_tower_hears_window_by_window(name: str, implementation: str) -> None:
+    """What comes seconds later must not change the features of the first window, whatever computes the attention."""
+    model, _ = getattr(tiny_models, name)()
+    tower = model.model.audio_tower
+    tower.config._attn_implementation = implementation
+    window = 2 * tower.config.n_window
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(tower.config.num_mel_bins, 8 * window, generator=generator)
+    changed = features.clone()
+    changed[:, 4 * window :] = torch.randn(tower.config.num_mel_bins, 4 * window, generator=generator)
+    lengths = torch.tensor([8 * window])
+    with torch.no_grad():
+        first, second = (tower(one, feature_lens=lengths).last_hidden_state for one in (features, changed))
+    quarter = len(first) // 4
+    assert torch.allclose(first[:quarter], second[:quarter], atol=1e-5)
+    assert not torch.allclose(first[-quarter:], second[-quarter:], atol=1e-2), "the change is heard where it is"
+
+
+def test_an_attention_that_ignores_windows_is_refused() -> None:
+    from emoreason.models import check_windows
+
+    model, _ = tiny_models.qwen2_5_omni_thinker()
+    check_windows(model)
+    for layer in model.model.audio_tower.layers:  # as sdpa did in older versions: one window over everything
+        attend = layer.self_attn.forward
+        layer.self_attn.forward = lambda cu_seqlens, attend=attend, **rest: attend(cu_seqlens=cu_seqlens[[0, -1]], **rest)
+    with pytest.raises(UserError, match=r"attn_implementation sdpa: the audio tower .* hears beyond its window"):
+        check_windows(model)
+
+
+@pytest.mark.parametrize("change", ["missing", "unexpected", "shape"])
+def test_a_checkpoint_with_other_weights_than_the_model_is_refused(tmp_path: Path, change: str) -> None:
+    folder = tiny_models.checkpoint("qwen2_5_vl", tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    name = next(key for key in weights if key.endswith("layers.1.mlp.up_proj.weight"))
+    if change == "missing":
+        del weights[name]
+    elif change == "unexpected":
+        weights["model.layers.9.mlp.up_proj.weight"] = weights[name].clone()
+    else:
+        weights[name] = weights[name][:-1].clone()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    said = {"missing": "has no weights for", "unexpected": "has weights that the model does not know", "shape": "has weights of another shape for"}
+    with pytest.raises(UserError, match=said[change]):
+        load_model(ModelSettings(path=str(folder), dtype="float32"))

@@ -49,6 +49,10 @@ class MediaGRPOTrainer(GRPOTrainer):
         """The prompts of the rows that are being generated or scored."""
         self._draw = 0
         self.generation_config.suppress_tokens = sorted(placeholder_ids(self._policy.config).values())
+        rows = self.args.per_device_train_batch_size
+        if rows < self.num_generations:
+            _LOG.warning("per_device_train_batch_size %d is below num_generations %d, so a prompt runs %d times a group instead of once",
+                         rows, self.num_generations, -(-self.num_generations // rows))  # fmt: skip
         per_process = self.args.generation_batch_size // self.accelerator.num_processes
         if max_resamples and per_process % self.num_generations:
             raise UserError(f"max_resamples: a process generates {per_process} completions at once, which is no multiple of "
