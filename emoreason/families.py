@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+import transformers
+from packaging.version import Version
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel, ProcessorMixin
 from transformers.video_utils import VideoMetadata
@@ -42,15 +44,19 @@ class Family:
     """`vision`: M-RoPE from token types; `omni`: M-RoPE from token ids and audio lengths; `text`: 0, 1, 2, ..."""
     audio_in_video: bool = False
     """The sound track of a clip can be interleaved with its frames."""
+    needs_transformers: str = "5.18"
+    """The oldest version with which it was tried; in older ones the Omni thinkers have no backbone of their own."""
 
 
 FAMILIES: dict[str, Family] = {
     "qwen2_vl": Family(_QWEN_VL, "vision"),
     "qwen2_5_vl": Family(_QWEN_VL, "vision"),
     "qwen3_vl": Family(_QWEN_VL, "vision"),
-    "qwen2_5_omni_thinker": Family(_OMNI, "omni", audio_in_video=True),
-    "qwen3_omni_moe_thinker": Family(_OMNI, "omni", audio_in_video=True),
-    "smolvlm": Family({"projector": r"connector\.", "vision": r"vision_model\.", "language": r"text_model\.|lm_head\."}, "text"),
+    "qwen2_5_omni_thinker": Family(_OMNI, "omni", audio_in_video=True, needs_transformers="5.24"),
+    "qwen3_omni_moe_thinker": Family(_OMNI, "omni", audio_in_video=True, needs_transformers="5.24"),
+    "smolvlm": Family(
+        {"projector": r"connector\.", "vision": r"vision_model\.", "language": r"text_model\.|lm_head\."}, "text", needs_transformers="5.24"
+    ),
 }
 
 
@@ -63,6 +69,14 @@ def family_of(config: PretrainedConfig) -> Family:
     if config.model_type not in FAMILIES:
         raise UserError(f"model family {config.model_type!r}: its parts and media are not known; accepted: {', '.join(FAMILIES)}")
     return FAMILIES[config.model_type]
+
+
+def check_version(config: PretrainedConfig) -> None:
+    """Refuse a known family under a transformers that is too old for it."""
+    family = FAMILIES.get(config.model_type)
+    if family and Version(transformers.__version__) < Version(family.needs_transformers):
+        raise UserError(f"{config.model_type} needs transformers {family.needs_transformers} or newer, this is {transformers.__version__}; "
+                        f"pip install 'transformers>={family.needs_transformers},<5.25'")
 
 
 def placeholder_ids(config: PretrainedConfig) -> dict[Modality, int]:

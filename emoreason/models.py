@@ -9,7 +9,7 @@ from accelerate import PartialState
 from peft import LoraConfig, PeftModel
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
 
-from emoreason.families import family_of
+from emoreason.families import check_version, family_of
 from emoreason.faults import UserError, raise_faults
 from emoreason.recipe import LoraSettings, MediaSettings, ModelSettings, Part
 
@@ -38,6 +38,7 @@ def load_model(settings: ModelSettings) -> PreTrainedModel:
         report = {"output_loading_info": True, "ignore_mismatched_sizes": True}  # so that all that is wrong is named
         model, found = _from_pretrained(AutoModelForImageTextToText, settings.path, dtype=dtype, **report, **arguments)
         _check_keys(settings.path, found)
+        check_version(model.config)
         check_windows(model)
         return model
     base = json.loads(adapter.read_text())["base_model_name_or_path"]

@@ -47,7 +47,7 @@ FLOORS = [
     Floor(
         "machines",
         "families rollouts trainers trainers.callbacks from_scratch_warm_start",
-        "torch transformers datasets peft tokenizers accelerate",
+        "torch transformers datasets peft tokenizers accelerate packaging",
     ),
     Floor("what models read", "collate models from_scratch"),
     Floor("how they run", "shared_prefix training_data rollouts.transformers_engine"),

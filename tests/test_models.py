@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import tiny_models
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5OmniThinkerConfig, Qwen2_5OmniThinkerForConditionalGeneration
 
@@ -102,6 +103,13 @@ def test_the_audio_tower_hears_window_by_window(name: str, implementation: str) 
     quarter = len(first) // 4
     assert torch.allclose(first[:quarter], second[:quarter], atol=1e-5)
     assert not torch.allclose(first[-quarter:], second[-quarter:], atol=1e-2), "the change is heard where it is"
+
+
+def test_a_family_that_needs_a_newer_transformers_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(transformers, "__version__", "5.19.0")
+    load_model(ModelSettings(path=str(tiny_models.checkpoint("qwen2_5_vl", tmp_path / "vl")), dtype="float32"))
+    with pytest.raises(UserError, match=r"smolvlm needs transformers 5\.24 or newer, this is 5\.19\.0; pip install"):
+        load_model(ModelSettings(path=str(tiny_models.checkpoint("smolvlm", tmp_path / "smol")), dtype="float32"))
 
 
 def test_an_attention_that_ignores_windows_is_refused() -> None:
