@@ -17,7 +17,8 @@ from emoreason.families import MediaItem, encode, prompt_positions, token_counte
 from emoreason.media import Medium
 from emoreason.recipe import MediaSettings
 
-MAX_KEPT_PROMPTS = 64
+MAX_KEPT_BYTES = 1 << 29
+"""Of encoded prompts; a clip of 32 frames at 301,056 pixels takes 116 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,11 @@ class EncodedPrompt:
     key: str
     """Hash of the token ids, the media and the media settings: prompts of one key give equal hidden states."""
     memo: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the media's tensors."""
+        return sum(tensor.nbytes for item in self.items for tensor in item.tensors.values())
 
     def positions(self, model: PreTrainedModel) -> torch.Tensor:
         """Rotary positions (axes, num_tokens), as the model itself would place this prompt without padding."""
@@ -57,6 +63,7 @@ class PromptEncoder:
     def __init__(self, processor: ProcessorMixin, config: PretrainedConfig, settings: MediaSettings):
         self.processor, self.config, self.settings = processor, config, settings
         self._kept: OrderedDict[str, EncodedPrompt] = OrderedDict()
+        self._num_bytes = 0
 
     def __call__(self, prompt: str | list[dict], media: Sequence[Medium]) -> EncodedPrompt:
         """The encoded prompt; chat messages are rendered up to where the assistant begins, text is taken as it is."""
@@ -67,9 +74,10 @@ class PromptEncoder:
             token_ids, items = encode(self.processor, self.config, text, media, self.settings)
             fused = any(medium.in_video for medium in media)
             self._kept[key] = EncodedPrompt(torch.tensor(token_ids), tuple(items), fused, key)
+            self._num_bytes += self._kept[key].num_bytes
         self._kept.move_to_end(key)
-        while len(self._kept) > MAX_KEPT_PROMPTS:
-            self._kept.popitem(last=False)
+        while self._num_bytes > MAX_KEPT_BYTES and len(self._kept) > 1:
+            self._num_bytes -= self._kept.popitem(last=False)[1].num_bytes
         return self._kept[key]
 
     def num_tokens(self, prompt: str | list[dict], media: Sequence[Medium]) -> int:

@@ -126,7 +126,11 @@ def encode(
         arguments["audio_kwargs"] = {"sampling_rate": by_kind["audio"][0].sample_rate}
         if any(medium.in_video for medium in media):
             arguments |= {"load_audio_from_video": True, "audio_from_video_indices": [0]}
-    batch = processor(**arguments)
+    try:
+        batch = processor(**arguments)
+    except ValueError as error:
+        said = str(error).splitlines()[0]
+        raise UserError(f"the prompt {text[:60]!r}... cannot be encoded: {said}; is a placeholder written in the text itself?") from error
     token_ids = batch["input_ids"][0].tolist()
     items = _items(config, batch, by_kind, processor)
     for kind, token_id in placeholder_ids(config).items():

@@ -293,9 +293,8 @@ class RowRunner:
         self.num_packed, self.num_padded = counts
         self.model.train(was_training)
         noise, difference, dropped = ((plain - other[:, : plain.shape[1]]).abs().sum().item() / tails.numel() for other in (wider, shared, control))
-        bound = max(TOLERANCE[plain.dtype if plain.dtype in TOLERANCE else torch.float32], 4 * noise)
-        if self.model.dtype in TOLERANCE:
-            bound = max(TOLERANCE[self.model.dtype], 4 * noise)
+        computed_in = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else self.model.dtype
+        bound = max(TOLERANCE.get(computed_in, TOLERANCE[torch.float32]), 4 * noise)
         if difference <= bound < dropped:
             return
         said = (f"a packed row differs from padded rows by {difference:.1e} in the mean log-probability, {dropped:.1e} without its mask; "
