@@ -233,7 +233,11 @@ def build(source: Path, out: Path, num_per_label: int, seed: int, voice: str) ->
                 frames = animate(picture, clip.face.target.label, openings, draws)
             name = f"{split}_{index:04d}"
             records.append(to_record(clip, split, name, write_media(temporary / "media", name, str(form), frames, sound), engine))
-        write_jsonl(temporary / f"{split}.jsonl", [record.model_dump(exclude_defaults=True) for record in records if record.split == split])
+        rows = [record for record in records if record.split == split]
+        write_jsonl(temporary / f"{split}.jsonl", [record.model_dump(exclude_defaults=True) for record in rows])
+        for aligned, subset in zip(KINDS, ("consistent", "face", "voice"), strict=True):  # files of their own, since an evaluation reports by file
+            shares = [record.model_dump(exclude_defaults=True) for record in rows if record.aligned_modality == aligned]
+            write_jsonl(temporary / f"{split}_{subset}.jsonl", shares)
     write_text(temporary / notes.name, readme(records, engine, seed))
     publish(temporary, out)
     return records
@@ -253,7 +257,7 @@ def table(records: list[Record]) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="the tiny data set: recipes/tiny/data")
-    parser.add_argument("out", type=Path, help="folder for <split>.jsonl, media/ and README.md")
+    parser.add_argument("out", type=Path, help="folder for <split>.jsonl, <split>_{consistent,face,voice}.jsonl, media/ and README.md")
     parser.add_argument("--num-per-label", type=int, default=40, help="training clips a label; half of it held out, a quarter to calibrate (40)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other clips (0)")
     parser.add_argument("--voice", choices=["auto", *ENGINES], default="auto", help="auto: espeak-ng where installed, else synthetic")

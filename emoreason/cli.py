@@ -321,6 +321,7 @@ def bench_rewards(as_json: AsJson = False) -> None:
 
 
 Quick = Annotated[bool, typer.Option("--quick", help="The small corner of the grid, in half a minute.")]
+MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=1, help="Leave out rows of the grid whose padded batch has more tokens than this.")]
 PlotPath = Annotated[Path | None, typer.Option("--plot", help="Draw the ratio against the prompt's tokens, the limit dashed.", metavar="FILE.png")]
 BENCH_COLUMNS = {
     "prompt_tokens": "P", "completion_tokens": "C", "group_size": "G", "seconds": "ours, s", "trl_seconds": "TRL, s", "ratio": "ratio",
@@ -329,7 +330,7 @@ BENCH_COLUMNS = {
 
 
 @bench_app.command("grpo")
-def bench_grpo(as_json: AsJson = False, plot: PlotPath = None, quick: Quick = False) -> None:
+def bench_grpo(as_json: AsJson = False, plot: PlotPath = None, quick: Quick = False, max_tokens: MaxTokens = None) -> None:
     """A GRPO update beside TRL's GRPOTrainer: the same weights, tokens and pictures, in one run.
 
     An update takes one group through three passes: old log-probabilities,
@@ -360,7 +361,7 @@ def bench_grpo(as_json: AsJson = False, plot: PlotPath = None, quick: Quick = Fa
 
     Example: emoreason bench grpo --quick
     """
-    _bench_training("grpo", as_json, plot, quick)
+    _bench_training("grpo", as_json, plot, quick, max_tokens)
 
 
 @bench_app.command("dpo")
@@ -391,7 +392,7 @@ def bench_sft(as_json: AsJson = False, plot: PlotPath = None, quick: Quick = Fal
     _bench_training("sft", as_json, plot, quick)
 
 
-def _bench_training(kind: str, as_json: bool, plot: Path | None, quick: bool) -> None:
+def _bench_training(kind: str, as_json: bool, plot: Path | None, quick: bool, max_tokens: int | None = None) -> None:
     if plot is not None and (plot.suffix != ".png" or not plot.parent.is_dir()):
         raise UserError(f"--plot {plot}: accepted is a file that ends in .png, in a folder that exists")
     _quiet()
@@ -402,6 +403,10 @@ def _bench_training(kind: str, as_json: bool, plot: Path | None, quick: bool) ->
         from emoreason.bench_training import GRIDS, QUICK, draw, measure
 
     cases = (QUICK if quick else GRIDS)[kind]
+    if max_tokens is not None:
+        cases = [case for case in cases if case.group_size * (case.prompt_tokens + case.completion_tokens) <= max_tokens]
+        if not cases:
+            raise UserError(f"--max-tokens {max_tokens}: no row of the grid is that small; give more")
     with _stdout_kept():
         rows = list(track(measure(cases), f"{kind}, ours beside TRL's", total=len(cases), console=err))
     if plot is not None:

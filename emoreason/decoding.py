@@ -191,6 +191,8 @@ def read_clip(path: Path, settings: MediaSettings) -> tuple[np.ndarray, float, t
     lost = [seconds for key, seconds in zip(keys, timeline.seconds[places], strict=True) if key not in found]
     if lost:
         raise UserError(f"{path}: the frame at {lost[0]:.2f} s cannot be decoded; {GET_AGAIN}")
+    if len({frame.shape for frame in found.values()}) > 1:
+        raise UserError(f"{path}: the frames are turned on the way; put them upright: ffmpeg -i {path.name} {path.stem}_upright.mp4")
     return np.stack([found[key] for key in keys]), len(keys) / timeline.duration, tuple(timeline.seconds[places].tolist())
 
 
@@ -307,8 +309,9 @@ def _mono(frames: Iterable[av.AudioFrame], sample_rate: int) -> tuple[np.ndarray
     resampler, start, parts = av.AudioResampler(format="flt", rate=sample_rate), None, [np.zeros(0, np.float32)]
     for frame in itertools.chain(frames, [None]):
         start = frame.time if start is None and frame else start
-        # Channels side by side: PyAV fails over more than eight of them in planes of their own.
-        parts += [part.to_ndarray().reshape(-1, part.layout.nb_channels).mean(axis=1) for part in resampler.resample(frame) if part]
+        # Channels side by side: PyAV fails over more than eight of them in planes of their own. Infinities are looked for later.
+        with np.errstate(invalid="ignore", over="ignore"):
+            parts += [part.to_ndarray().reshape(-1, part.layout.nb_channels).mean(axis=1) for part in resampler.resample(frame) if part]
     return np.concatenate(parts), start or 0.0
 
 
@@ -327,7 +330,9 @@ def _soundfile_frames(path: Path, settings: MediaSettings) -> list[av.AudioFrame
             raise UserError(f"{path}: damaged; {GET_AGAIN}") from error
     if len(samples) < num_samples:
         raise UserError(f"{path}: breaks off after {len(samples) / rate:.1f} of {num_samples / rate:.1f} s; {GET_AGAIN}")
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples.mean(axis=1)[None]), format="flt", layout="mono")
+    with np.errstate(invalid="ignore", over="ignore"):
+        mono = np.ascontiguousarray(samples.mean(axis=1)[None])
+    frame = av.AudioFrame.from_ndarray(mono, format="flt", layout="mono")
     frame.sample_rate = rate
     return [frame] if len(samples) else []
 

@@ -22,7 +22,7 @@ from emoreason.records import Record
 CACHE_BYTES = 1 << 30
 """Of decoded media of all kinds; the least recently used go first."""
 
-DAMAGED = (OSError, SyntaxError, EOFError, IndexError, RuntimeError, struct.error, Image.DecompressionBombError)
+DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError, struct.error, Image.DecompressionBombError)
 """What Pillow's readers raise over a file that breaks off or holds nonsense."""
 
 
@@ -134,6 +134,8 @@ def load_picture(path: Path) -> Image.Image:
                 white = Image.new("RGBA", image.size, "white")
                 image = Image.alpha_composite(white, image)
             return image.convert("RGB")
+    except UserError:
+        raise
     except UnidentifiedImageError as error:
         raise UserError(f"{path}: not a picture that Pillow can read{other_kind(path)}") from error
     except DAMAGED as error:

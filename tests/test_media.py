@@ -200,6 +200,11 @@ def test_what_is_no_picture_is_named(tmp_path: Path, clip_path: Path) -> None:
         assert fault_of(load_picture, tmp_path / name) == f"{tmp_path / name}: {message}"
 
 
+def test_a_header_of_nonsense_is_damage(tmp_path: Path) -> None:
+    (tmp_path / "a.sgi").write_bytes(b"\x01\xda" + bytes(600))
+    assert fault_of(load_picture, tmp_path / "a.sgi") == f"{tmp_path / 'a.sgi'}: the picture is damaged: Unsupported SGI image mode"
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "WEBP"])
 def test_a_picture_that_breaks_off_is_damaged_wherever_it_does(tmp_path: Path, kind: str, noise: Image.Image) -> None:
     noise.save(tmp_path / "whole", kind)
@@ -377,6 +382,14 @@ def test_channels_are_averaged(tmp_path: Path, name: str) -> None:
         soundfile.write(tmp_path / name, stereo.T, 48000)
     sound = load_audio(tmp_path / name, SETTINGS).content
     assert np.sqrt((sound[2000:-2000] ** 2).mean()) == pytest.approx(0.25 / np.sqrt(2), rel=0.03)
+
+
+def test_twelve_channels_are_averaged_too(tmp_path: Path) -> None:
+    """W64 is read through FFmpeg."""
+    channels = np.zeros((16000, 12), np.float32)
+    channels[:, 3] = tone(1, 16000, peak=0.6)
+    soundfile.write(tmp_path / "a.w64", channels, 16000, subtype="FLOAT")
+    assert np.abs(load_audio(tmp_path / "a.w64", SETTINGS).content - tone(1, 16000, peak=0.05)).max() < 1e-6
 
 
 def test_what_overshoots_is_clipped(tmp_path: Path) -> None:

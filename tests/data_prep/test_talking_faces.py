@@ -298,3 +298,10 @@ def test_espeak_varies_every_voice_with_the_emotion(load, voices: ModuleType) ->
 def test_an_unknown_voice_of_espeak_is_told(voices: ModuleType) -> None:
     with pytest.raises(UserError, match="espeak-ng -v nobody"):
         voices.speak("joy", voices.Speaker("nobody", 1.0, 1.0), "espeak-ng", np.random.default_rng(0))
+
+
+def test_subsets_are_the_split_in_parts(folder: Path) -> None:
+    for split in SPLITS:
+        whole = {record.id for record in read_records(folder / f"{split}.jsonl")}
+        parts = [{record.id for record in read_records(folder / f"{split}_{subset}.jsonl")} for subset in ("consistent", "face", "voice")]
+        assert sum(map(len, parts)) == len(whole) and set().union(*parts) == whole
