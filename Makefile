@@ -11,7 +11,7 @@ demo: .venv/installed
 demo-av: .venv/installed recipes/tiny_av/data/README.md
 	$(BIN)/emoreason run recipes/tiny_av
 
-# The script writes its folder whole or not at all, so its notes stand for all of it. Being there is enough, however old: no other prerequisite.
+# The script writes its folder whole or not at all, so its notes stand for all of it; however old, they are not made again.
 recipes/tiny_av/data/README.md: | .venv/installed
 	$(BIN)/python data_prep/talking_faces.py recipes/tiny/data recipes/tiny_av/data
 

