@@ -11,7 +11,9 @@ describes the face where `aligned_modality` is `video`, the voice where it is `a
 the voice or both, so a question says nothing of the label. `text` stays empty: the words are the same in all clips.
 
 Splits: `train`; `calibration`, pictures of that split of the tiny set and other speakers; `heldout`, emoji and speakers
-that are in no other split. Sound comes in the video file, in a WAV file beside it (a third), or beside frames (a twentieth).
+that are in no other split. Each is also written in three parts by what the label follows: `heldout_consistent.jsonl`,
+`heldout_face.jsonl`, `heldout_voice.jsonl`. Sound comes in the video file, in a WAV file beside it (a third), or beside
+frames (a twentieth).
 The output is the same for the same seed and voice. A folder that an earlier run has made is replaced, as a whole.
 """
 

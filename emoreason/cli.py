@@ -321,7 +321,7 @@ def bench_rewards(as_json: AsJson = False) -> None:
 
 
 Quick = Annotated[bool, typer.Option("--quick", help="The small corner of the grid, in half a minute.")]
-MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=1, help="Leave out rows of the grid whose padded batch has more tokens than this.")]
+MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=1, help="Leave out rows whose padded batch has more tokens than this.")]
 PlotPath = Annotated[Path | None, typer.Option("--plot", help="Draw the ratio against the prompt's tokens, the limit dashed.", metavar="FILE.png")]
 BENCH_COLUMNS = {
     "prompt_tokens": "P", "completion_tokens": "C", "group_size": "G", "seconds": "ours, s", "trl_seconds": "TRL, s", "ratio": "ratio",

@@ -217,6 +217,7 @@ def test_a_record_has_its_pictures_in_order(tmp_path: Path) -> None:
     for name, size in (("b", (2, 3)), ("a", (4, 5))):
         Image.new("RGB", size).save(tmp_path / "images" / f"{name}.png")
     one = record(images=["images/b.png", "images/a.png"])
+    assert [shown.content.size for shown in record_media(one, tmp_path / "records.jsonl", SETTINGS)] == [(2, 3), (4, 5)]
 
 
 # Clips.
