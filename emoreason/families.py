@@ -8,7 +8,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -98,7 +98,6 @@ class MediaItem:
     """Placeholder tokens in the prompt."""
     seconds_per_grid: float | None = None
     """Clips: seconds between two temporal positions, from the frames that were really read."""
-    memo: dict[str, Any] = field(default_factory=dict)
 
 
 def encode(

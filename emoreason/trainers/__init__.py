@@ -1,1 +1,1 @@
-"""What this project adds to TRL's trainers, and nothing more: logs and completions that survive, checkpoints that are whole."""
+"""What this project adds to TRL's trainers, and nothing more: media, whole groups, comparisons, and logs and checkpoints that survive."""
