@@ -223,7 +223,7 @@ def grpo_update(trainer: GRPOTrainer, inputs: dict[str, Any], media: dict[str, A
 
 def _fresh(prompts: Sequence[EncodedPrompt]) -> list[EncodedPrompt]:
     """The same prompts with nothing remembered from the update before, as they come in training."""
-    made = {id(prompt): replace(prompt, memo={}, items=tuple(replace(item, memo={}) for item in prompt.items)) for prompt in prompts}
+    made = {id(prompt): replace(prompt, memo={}) for prompt in prompts}
     return [made[id(prompt)] for prompt in prompts]
 
 
