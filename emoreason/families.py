@@ -6,6 +6,7 @@ positions stand, and what its towers return. Everything above works on `MediaIte
 
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -200,7 +201,7 @@ def _items(config: PretrainedConfig, batch: dict, by_kind: dict[str, list[Medium
 
 
 def prompt_positions(model: PreTrainedModel, token_ids: torch.Tensor, items: Sequence[MediaItem], audio_in_video: bool) -> torch.Tensor:
-    """Rotary positions of one prompt (3, num_tokens), or (1, num_tokens) for families with text positions: the model's own, whole numbers or not."""
+    """Rotary positions of one prompt (3, num_tokens), or (1, num_tokens) for families with text positions, whole numbers or not."""
     family = family_of(model.config)
     plain = torch.arange(len(token_ids))[None]
     if family.positions == "text":
@@ -221,7 +222,23 @@ def prompt_positions(model: PreTrainedModel, token_ids: torch.Tensor, items: Seq
         types = (token_ids == ids["image"]).int() + 2 * (token_ids == ids["video"]).int()
         arguments = {"second_per_grid_ts": seconds} if "second_per_grid_ts" in inspect.signature(model.base_model.get_rope_index).parameters else {}
         found, _ = model.base_model.get_rope_index(token_ids[None], mm_token_type_ids=types[None], **grids, **arguments)
+        return _in_order(found[:, 0], types.tolist())
     return found[:, 0]  # Qwen3-Omni places frames between whole numbers
+
+
+def _in_order(positions: torch.Tensor, types: list[int]) -> torch.Tensor:
+    """Every stretch of text, picture or clip moved to begin behind the largest position before it.
+
+    transformers 5.24 begins the text after a clip behind its rows and columns, even where its time has gone further; the models were
+    trained, and vLLM runs them, behind the largest of the three (Wang et al. 2024, arXiv 2409.12191, section 2.1).
+    """
+    positions, start, following = positions.clone(), 0, 0
+    for _, stretch in itertools.groupby(types):
+        end = start + len(list(stretch))
+        part = positions[:, start:end]
+        part += following - part.min()
+        start, following = end, int(part.max()) + 1
+    return positions
 
 
 def _joined(items: Sequence[MediaItem], name: str) -> torch.Tensor | None:
