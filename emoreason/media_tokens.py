@@ -21,6 +21,10 @@ MODALITIES: dict[str, tuple[Modality, ...]] = {
     "smolvlm": ("image",),
 }
 """What each family reads beside text, by `model_type`."""
+VLLM_FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen2_5_omni_thinker")
+"""Families whose features, positions and log-probabilities in vLLM were found to be the trainer's."""
+ADAPTER_FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen2_5_omni_thinker")
+"""Those of them for which vLLM 0.29 runs an adapter beside the base and scores a given completion with it; for Qwen3-VL that fails."""
 MAX_ASPECT_RATIO = 200
 
 

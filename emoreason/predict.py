@@ -1,5 +1,6 @@
 """Answers of a released model for pictures, clips and sounds from anywhere."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +8,15 @@ from emoreason.completions import Template, parse_completion
 from emoreason.evaluate import sample
 from emoreason.faults import raise_faults
 from emoreason.files import read_json
-from emoreason.models import load_for_sampling
 from emoreason.preflight import file_record, prediction_faults
-from emoreason.recipe import ModelSettings, Recipe, Sampling
+from emoreason.recipe import ModelSettings, Recipe, Rollouts, Sampling
+from emoreason.rollouts.opening import open_engine
 from emoreason.training_data import Example, Rows
 
 
-def predict(folder: Path, files: list[Path], hear_clips: bool = False, max_new_tokens: int = 512) -> list[dict[str, Any]]:
+def predict(
+    folder: Path, files: list[Path], hear_clips: bool = False, max_new_tokens: int = 512, engine: str = "transformers"
+) -> list[dict[str, Any]]:
     """For each file: `file`, `reasoning`, `emotions` (dominant first), `confidence`, `problems` of the answer's format.
 
     Raises:
@@ -26,9 +29,10 @@ def predict(folder: Path, files: list[Path], hear_clips: bool = False, max_new_t
     template = Template(**settings["template"])
     examples = [Example(file_record(path, hear_clips), path) for path in files]
     greedy = Sampling(num_completions=1, temperature=0.0, max_new_tokens=max_new_tokens, batch_size=8)
-    model, processor = load_for_sampling(recipe.model, recipe.media)
+    with tempfile.TemporaryDirectory() as scratch, open_engine(recipe.model, recipe.media, Rollouts(engine=engine), Path(scratch)) as opened:
+        groups = sample(opened, Rows(recipe, template), examples, greedy, "looking and listening")
     rows = []
-    for path, group in zip(files, sample(model, processor, Rows(recipe, template), examples, greedy, "looking and listening"), strict=True):
+    for path, group in zip(files, groups, strict=True):
         parsed = parse_completion(group[0].text, template)
         rows.append({"file": str(path), "reasoning": parsed.think, "emotions": parsed.answers, "confidence": parsed.confidence,
                      "problems": parsed.problems})  # fmt: skip

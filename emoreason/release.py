@@ -19,6 +19,7 @@ from emoreason.files import read_json, write_json, write_text
 from emoreason.models import load_for_sampling, load_model, load_processor
 from emoreason.recipe import DataSource, ModelSettings, Recipe, Sampling, TemplateSettings
 from emoreason.report import metrics_table
+from emoreason.rollouts.transformers_engine import TransformersEngine
 from emoreason.run_dir import RunDir, publish
 from emoreason.training_data import Example, Rows, read_sources
 
@@ -87,7 +88,7 @@ def _prove(recipe: Recipe, released: Path, manifest: dict[str, Any]) -> None:
     for path in (recipe.model.path, str(released)):
         settings = recipe.model_copy(update={"model": ModelSettings(path=path, dtype=dtype)})
         model, processor = load_for_sampling(settings.model, recipe.media)
-        groups = sample(model, processor, Rows(settings, recipe.template.build()), examples, greedy, f"comparing {path}")
+        groups = sample(TransformersEngine(model, processor), Rows(settings, recipe.template.build()), examples, greedy, f"comparing {path}")
         texts.append([group[0].text for group in groups])
     for example, before, after in zip(examples, *texts, strict=True):
         if before != after:

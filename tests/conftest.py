@@ -1,5 +1,6 @@
 """Small data that is real: drawn faces and the recipes over them, copied out of recipes/tiny."""
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import yaml
 
 from emoreason.files import read_jsonl, write_jsonl
 
+collect_ignore = [] if importlib.util.find_spec("vllm") else ["vllm"]  # `make test-vllm` collects them, in an environment of their own
 TINY = Path(__file__).parents[1] / "recipes" / "tiny"
 
 

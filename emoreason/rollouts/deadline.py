@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,11 +37,14 @@ def deadline(seconds: float, what: str, remedy: str, grace_s: float = GRACE_S) -
     def raise_late(number: int, frame: object) -> None:
         raise EngineError(said)
 
-    by_signal = threading.current_thread() is threading.main_thread()
+    started, by_signal = time.monotonic(), threading.current_thread() is threading.main_thread()
+    outer_s = signal.getitimer(signal.ITIMER_REAL)[0] if by_signal else 0.0
+    if 0 < outer_s <= seconds:
+        by_signal = False  # a deadline around this one comes first, and its alarm says so
     watch = threading.Thread(target=end, daemon=True)
     watch.start()
-    before = signal.signal(signal.SIGALRM, raise_late) if by_signal else None
     if by_signal:
+        before = signal.signal(signal.SIGALRM, raise_late)
         signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
@@ -49,3 +53,5 @@ def deadline(seconds: float, what: str, remedy: str, grace_s: float = GRACE_S) -
         if by_signal:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, before)
+            if outer_s:
+                signal.setitimer(signal.ITIMER_REAL, max(outer_s - (time.monotonic() - started), 1e-6))

@@ -26,6 +26,8 @@ _SAME_FOR_ALL = frozenset({401, 403, 404, 405})
 _KEEP_ALIVE_S = 2.0
 """vLLM hangs up after five idle seconds (VLLM_HTTP_TIMEOUT_KEEP_ALIVE); a request must not meet a connection on its way out."""
 _MAX_DELAY_S = 15.0
+_ANSWERED_IN_TEXT = ("/v1/load_lora_adapter", "/v1/unload_lora_adapter")
+"""Paths of vLLM that answer a sentence."""
 
 
 def backoff_s(num_failures: int, first_s: float, generator: random.Random) -> float:
@@ -197,6 +199,8 @@ class ServerClient:
             what = _told(found)
             if isinstance(found, httpx.Response) and found.is_success:
                 try:
+                    if path in _ANSWERED_IN_TEXT:
+                        return found.text
                     return found.json() if found.content else None
                 except ValueError:
                     what = f"{what} is not JSON"

