@@ -12,19 +12,18 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
-from transformers import PreTrainedModel, ProcessorMixin
 
 from emoreason.collate import EncodedPrompt, PromptEncoder
 from emoreason.completions import Template, canonical_answer, parse_completion
+from emoreason.confidence import is_right, sequence_probability
 from emoreason.emotions import LABEL_SPACES
 from emoreason.files import read_json, sha256, write_json, write_jsonl
 from emoreason.metrics.evaluation import Scored, evaluate_rows, mean_with_interval
-from emoreason.models import load_for_sampling
 from emoreason.recipe import DataSource, EvaluateRecipe, Recipe, Sampling
 from emoreason.records import columns
 from emoreason.rewarding import RewardFunc, total_reward
-from emoreason.rollouts import Rollout
-from emoreason.rollouts.transformers_engine import generate
+from emoreason.rollouts import Engine, Rollout
+from emoreason.rollouts.opening import open_engine
 from emoreason.run_dir import RunDir
 from emoreason.training_data import Example, Rows, read_sources
 
@@ -33,23 +32,26 @@ def run(recipe: EvaluateRecipe) -> dict[str, dict[str, Any]]:
     """{test: its metrics}, from disk where nothing that they depend on has changed since: weights, records, prompt, decoding, rewards."""
     folder = Path(recipe.output_dir) / "eval"
     template = template_of(recipe)
-    results, opened = {}, None
+    results, waiting = {}, []
     for name, path in recipe.tests.items():
         report_path = folder / f"{name}.json"
         settings = {**recipe.model_dump(exclude={"output_dir", "tests"}), "template": list(template.tags), "answer": template.answer,
                     "checkpoint": fingerprint(recipe.model.path), "records": path, "records_sha256": sha256(Path(path))}  # fmt: skip
         if report_path.exists() and (known := read_json(report_path)).get("settings") == settings:
             results[name] = known
-            continue
-        opened = opened or load_for_sampling(recipe.model, recipe.media)
-        examples = read_sources([DataSource(path=path)])[0]
-        rollouts = [group[0] for group in sample(*opened, Rows(recipe, template), examples, recipe.decoding, f"evaluating {name}")]
-        report = score(recipe, examples, rollouts, template)
-        rows = [_row(example, rollout, template) for example, rollout in zip(examples, rollouts, strict=True)]
-        write_jsonl(folder / f"{name}.jsonl", rows)
-        results[name] = {**report, "settings": settings}
-        write_json(report_path, results[name])
-    return results
+        else:
+            waiting.append((name, settings))
+    if not waiting:
+        return results
+    with open_engine(recipe.model, recipe.media, recipe.rollouts, folder) as engine:
+        for name, settings in waiting:
+            examples = read_sources([DataSource(path=recipe.tests[name])])[0]
+            rollouts = [group[0] for group in sample(engine, Rows(recipe, template), examples, recipe.decoding, f"evaluating {name}")]
+            report = score(recipe, examples, rollouts, template)
+            write_jsonl(folder / f"{name}.jsonl", [_row(*one, template) for one in zip(examples, rollouts, strict=True)])
+            results[name] = {**report, "settings": settings}
+            write_json(folder / f"{name}.json", results[name])
+    return {name: results[name] for name in recipe.tests}
 
 
 def fingerprint(checkpoint: str) -> dict[str, list[int]]:
@@ -70,11 +72,9 @@ def template_of(recipe: Recipe) -> Template:
     return Template(**manifest["recipe"]["template"]) if manifest else recipe.template.build()
 
 
-def sample(
-    model: PreTrainedModel, processor: ProcessorMixin, rows: Rows, examples: list[Example], sampling: Sampling, title: str
-) -> list[list[Rollout]]:
+def sample(engine: Engine, rows: Rows, examples: list[Example], sampling: Sampling, title: str) -> list[list[Rollout]]:
     """Rollouts for each example under the prompt of `rows` (and its view, where they are augmented), with a progress bar."""
-    encoder = PromptEncoder(processor, model.config, rows.recipe.media)
+    encoder = PromptEncoder(engine.processor, engine.config, rows.recipe.media)
 
     def encoded(example: Example) -> EncodedPrompt:
         row = rows.row(example, example.view_draw)
@@ -83,7 +83,7 @@ def sample(
     prompts = [partial(encoded, example) for example in examples]
     with Progress(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=len(prompts))
-        return generate(model, processor, prompts, sampling, rows.recipe.seed, lambda done, total: bar.update(task, completed=done))
+        return engine.generate(prompts, sampling, rows.recipe.seed, lambda done, total: bar.update(task, completed=done))
 
 
 def score(recipe: EvaluateRecipe, examples: list[Example], rollouts: list[Rollout], template: Template) -> dict[str, Any]:
@@ -111,6 +111,8 @@ def _scored(example: Example, rollout: Rollout, template: Template) -> Scored:
 
 
 def _row(example: Example, rollout: Rollout, template: Template) -> dict[str, Any]:
-    parsed = parse_completion(rollout.text, template)
-    return {"id": example.record.id, "label": example.record.target.label, "labels": example.record.target.labels, "completion": rollout.text,
-            "answers": parsed.answers, "confidence": parsed.confidence, "problems": parsed.problems}  # fmt: skip
+    """What `emoreason confidence` needs is here too: whether the answer is right, how likely its tokens were, and who it is about."""
+    record, parsed = example.record, parse_completion(rollout.text, template)
+    return {"id": record.id, "group": record.group, "label": record.target.label, "labels": record.target.labels, "completion": rollout.text,
+            "answers": parsed.answers, "is_right": is_right(parsed.label, record.target), "confidence": parsed.confidence,
+            "sequence_probability": sequence_probability(rollout.log_probs), "problems": parsed.problems}  # fmt: skip

@@ -174,6 +174,14 @@ def risk_coverage_curve(confidence: Sequence[float | None], correct: Sequence[bo
     return list(zip((answered / answered[-1]).tolist(), (wrong / answered).tolist(), strict=True))
 
 
+def expected_risks(confidence: Sequence[float | None], correct: Sequence[bool]) -> list[float]:
+    """Share of wrong ones among the 1, 2, ... n most confident rows, each in [0, 1]; the mean is `aurc`.
+
+    Among equal confidences the mean over all orders counts. A confidence of None counts as 0.
+    """
+    return _risks(*_certainty(*_checked(confidence, correct))).tolist()
+
+
 def aurc(confidence: Sequence[float | None], correct: Sequence[bool]) -> float:
     """Area under the risk-coverage curve, in [0, 1], lower is better: mean risk of the 1, 2, ... n most confident rows.
 

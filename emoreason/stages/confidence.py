@@ -5,22 +5,37 @@
 The model of stage 1 answers each record, or several random views of it, several times. How often its samples agree on an
 answer, turned into the share of right answers at that agreement and mixed with the annotators' share, is its confidence.
 Then SFT on the model's own answers: a right one is taught whole, a wrong one stands in the prompt and only its
-`<confidence>` is taught, so that the model learns to doubt a wrong answer without learning to give it. Give records that
-stage 1 was not trained on: on its own training data a model always agrees with itself.
+`<confidence>` is taught, so that the model learns to doubt a wrong answer without learning to give it. Rare confidences are
+drawn more often than common ones. Give records that stage 1 was not trained on: on its own training data a model always
+agrees with itself.
+
+`confidence.json` and two pictures beside it compare the targets with what else could tell right answers from wrong ones.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 
+from accelerate import PartialState
 from trl import SFTConfig, SFTTrainer
 
 from emoreason.collate import CompletionCollator, PromptEncoder
-from emoreason.completions import Template, canonical_answer, is_label, parse_completion, with_confidence
-from emoreason.confidence import agreement, chance_of_being_right, confidence_target, human_share
-from emoreason.curriculum import mix
+from emoreason.completions import Template, parse_completion, with_confidence
+from emoreason.confidence import (
+    Answer,
+    agreement,
+    answer_group,
+    balanced_order,
+    baselines,
+    judge_answers,
+    sequence_probability,
+    target_histogram,
+)
+from emoreason.confidence_report import comparison_table, histogram_table, write_comparison
 from emoreason.evaluate import sample
 from emoreason.faults import UserError
-from emoreason.models import load_for_sampling, lora_config
+from emoreason.models import lora_config
 from emoreason.recipe import ConfidenceRecipe
+from emoreason.rollouts.opening import open_engine
 from emoreason.run_dir import RunDir
 from emoreason.trainers.callbacks import MarkComplete, MetricsLog
 from emoreason.trainers.session import begin_run, finish_run, num_rows, open_model, sampled_once, share_prompts, train_and_save, trainer_config
@@ -37,15 +52,24 @@ def run(recipe: ConfidenceRecipe) -> RunDir:
     views = [replace(example, view=view) for example in examples.values() for view in range(recipe.confidence.views)]
     sampled = sampled_once(run_dir, views, lambda share: sample_answers(recipe, share))
     judged = judge(recipe, examples, sampled)
+    by_source = [[answer for example in source for answer in judged[example.record.id]] for source in sources]
+    config = trainer_config("sft", recipe, run_dir.trainer_path)
+    order = balanced_order([[answer.target for answer in answers] for answers in by_source], [source.weight for source in recipe.data],
+                           num_rows(config), recipe.confidence.max_oversampling, recipe.seed)  # fmt: skip
     if not run_dir.checkpoint_path.exists():
-        config = trainer_config("sft", recipe, run_dir.trainer_path)
         model, processor = open_model(recipe, recipe.model.freeze)
-        by_source = [[row for example in source for row in judged[example.record.id]] for source in sources]
-        train_and_save(make_trainer(recipe, config, model, processor, by_source, run_dir), processor, run_dir.checkpoint_path)
-    answers = [one for rows in judged.values() for one in rows]
+        rows = [[(examples[answer.record_id], answer) for answer in answers] for answers in by_source]
+        train_and_save(make_trainer(recipe, config, model, processor, rows, order, run_dir), processor, run_dir.checkpoint_path)
+    answers = [answer for one in judged.values() for answer in one]
+    targets = [answer.target for answer in answers]
+    histogram = target_histogram(targets, [by_source[source][place].target for source, place in order])
+    if PartialState().is_main_process:
+        compare_targets(run_dir, answers)
+        print(histogram_table(histogram), end="")
     num_sampled = sum(len(row["completions"]) for row in sampled)
-    finish_run(run_dir, num_answers=len(answers), num_right=sum(one.is_right for one in answers), num_unreadable=num_sampled - len(answers),
-               mean_confidence_target=sum(one.target for one in answers) / len(answers))  # fmt: skip
+    finish_run(run_dir, num_answers=len(answers), num_right=sum(answer.is_right for answer in answers),
+               num_unreadable=num_sampled - len(answers), mean_confidence_target=sum(targets) / len(targets),
+               target_histogram=histogram)  # fmt: skip
     return run_dir
 
 
@@ -55,77 +79,68 @@ def before_confidence(recipe: ConfidenceRecipe) -> Template:
 
 
 def sample_answers(recipe: ConfidenceRecipe, examples: list[Example]) -> list[dict]:
-    """For each view of a record its sampled completions, each with its answer (None where it breaks the template) and agreement."""
+    """For each view of a record its sampled completions, each with its answer's group (None where it breaks the template), agreement
+    and sequence probability."""
     template = before_confidence(recipe)
-    model, processor = load_for_sampling(recipe.model, recipe.media)
     rows = Rows(recipe, template, recipe.augment)
-    groups = sample(model, processor, rows, examples, recipe.sampling, "sampling for confidence targets")
+    with open_engine(recipe.model, recipe.media, recipe.rollouts, Path(recipe.output_dir)) as engine:
+        groups = sample(engine, rows, examples, recipe.sampling, "sampling for confidence targets")
     answered = []
     for example, group in zip(examples, groups, strict=True):
         parsed = [parse_completion(rollout.text, template) for rollout in group]
         target = example.record.target
-        answers = [None if one.problems or one.label is None else canonical_answer(one.label, target.label_space, target.choices) for one in parsed]
+        answers = [None if one.problems or one.label is None else answer_group(one.label, target) for one in parsed]
         answered.append({"id": example.record.id, "view": example.view, "label": example.record.target.label,
-                         "completions": [rollout.text for rollout in group], "answers": answers, "agreement": agreement(answers)})  # fmt: skip
+                         "completions": [rollout.text for rollout in group], "answers": answers, "agreement": agreement(answers),
+                         "sequence_probability": [sequence_probability(rollout.log_probs) for rollout in group]})  # fmt: skip
     return answered
 
 
-@dataclass(frozen=True)
-class Judged:
-    """One of the model's own completions, and how sure it should have been."""
-
-    example: Example
-    completion: str
-    is_right: bool
-    target: float
-
-
-def judge(recipe: ConfidenceRecipe, examples: dict[str, Example], sampled: list[dict]) -> dict[str, list[Judged]]:
+def judge(recipe: ConfidenceRecipe, examples: dict[str, Example], sampled: list[dict]) -> dict[str, list[Answer]]:
     """{record id: its readable answers, judged}.
 
     What an agreement is worth is found for each records file by itself: it is worth more where the model was trained.
     """
-    judged: dict[str, list[Judged]] = {record_id: [] for record_id in examples}
+    judged: dict[str, list[Answer]] = {record_id: [] for record_id in examples}
+    records = {record_id: example.record for record_id, example in examples.items()}
     for path in dict.fromkeys(example.records_path for example in examples.values()):
-        _judge_file(recipe, examples, [row for row in sampled if examples[row["id"]].records_path == path], judged)
+        rows = [row for row in sampled if examples[row["id"]].records_path == path]
+        for answer in judge_answers(rows, records, recipe.confidence):
+            judged[answer.record_id].append(answer)
     if not any(judged.values()):
         raise UserError(f"{recipe.output_dir}: none of the sampled answers of {recipe.model.path} follows its template; train stage 1 longer")
     return judged
 
 
-def _judge_file(recipe: ConfidenceRecipe, examples: dict[str, Example], sampled: list[dict], judged: dict[str, list[Judged]]) -> None:
-    answers = [(row, place) for row in sampled for place, answer in enumerate(row["answers"]) if answer is not None]
-    if not answers:
-        return
-    targets = {record_id: example.record.target for record_id, example in examples.items()}
-    right = [is_label(row["answers"][place], row["label"], targets[row["id"]].label_space, targets[row["id"]].choices) for row, place in answers]
-    chances = chance_of_being_right([row["agreement"][place] for row, place in answers], right)
-    for (row, place), is_right, chance in zip(answers, right, chances, strict=True):
-        example = replace(examples[row["id"]], view=row["view"])
-        human = human_share(example.record.target, row["answers"][place])
-        target = confidence_target(chance, human, **recipe.confidence.model_dump(exclude={"views"}))
-        judged[row["id"]].append(Judged(example, row["completions"][place], is_right, target))
+def compare_targets(run_dir: RunDir, answers: list[Answer]) -> None:
+    """Write and print how the targets tell right answers from wrong ones, as other groups make them, beside what else could."""
+    right, groups = [answer.is_right for answer in answers], [answer.group for answer in answers]
+    methods = baselines(right, [answer.sequence_probability for answer in answers], groups)
+    methods |= {"agreement": [answer.agreement for answer in answers], "target": [answer.held_out_target for answer in answers]}
+    compared = write_comparison(run_dir.path / "confidence", methods, right)
+    print(comparison_table([(run_dir.path.name, "sampled answers", compared)]), end="")
 
 
 def make_trainer(
-    recipe: ConfidenceRecipe, config: SFTConfig, model, processor, sources: list[list[Judged]], run_dir: RunDir
-) -> SFTTrainer:
-    """TRL's SFT trainer on the judged answers; the prompt of a wrong one ends where its confidence begins."""
+    recipe: ConfidenceRecipe, config: SFTConfig, model, processor, sources: list[list[tuple[Example, Answer]]],
+    order: list[tuple[int, int]], run_dir: RunDir,
+) -> SFTTrainer:  # fmt: skip
+    """TRL's SFT trainer on the judged answers in this order; the prompt of a wrong one ends where its confidence begins."""
     rows = Rows(recipe, recipe.template.build(), recipe.augment)
-    order = mix([len(source) for source in sources], [source.weight for source in recipe.data], num_rows(config), recipe.seed)
 
-    def row(judged: Judged) -> dict:
-        made = rows.row(judged.example, judged.example.view_draw, id=judged.example.record.id, images=[])
-        answer = completion_message(with_confidence(judged.completion, judged.target))
+    def row(example: Example, answer: Answer) -> dict:
+        example = replace(example, view=answer.view)
+        made = rows.row(example, example.view_draw, id=example.record.id, images=[])
+        message = completion_message(with_confidence(answer.completion, answer.target))
         start = processor.apply_chat_template(made["prompt"], add_generation_prompt=True, tokenize=False)
-        start += "" if judged.is_right else judged.completion
-        whole = processor.apply_chat_template([*made["prompt"], *answer], tokenize=False)
+        start += "" if answer.is_right else answer.completion
+        whole = processor.apply_chat_template([*made["prompt"], *message], tokenize=False)
         assert whole.startswith(start), f"the chat template changes earlier turns: {whole[:200]!r}"
         return {**made, "prompt": start, "completion": whole[len(start) :]}
 
     encoder = PromptEncoder(processor, model.config, recipe.media)
-    check_lengths(encoder, (row(judged) for source in sources for judged in source), config.max_length, "trainer.max_length")
-    dataset = lazy_dataset(len(order), lambda index: row(sources[order[index][0]][order[index][1]]))
+    check_lengths(encoder, (row(*judged) for source in sources for judged in source), config.max_length, "trainer.max_length")
+    dataset = lazy_dataset(len(order), lambda index: row(*sources[order[index][0]][order[index][1]]))
     trainer = SFTTrainer(
         model, config, train_dataset=dataset, processing_class=processor, data_collator=CompletionCollator(encoder),
         peft_config=lora_config(recipe.model.lora, model) if recipe.model.lora else None,
