@@ -1,9 +1,9 @@
 # make demo: set up and run the whole pipeline on a CPU.  make demo-av: the same on clips with sound, which it makes first.
-# make test: set up and run the tests.
+# make test: set up and run the tests.  make test-vllm: the tests of vLLM, on its CPU build in an environment of its own (7 GB, minutes).
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo demo-av test lint
+.PHONY: demo demo-av test test-vllm
 
 demo: .venv/installed
 	$(BIN)/emoreason run recipes/tiny
@@ -19,6 +19,9 @@ test: .venv/installed_dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m pytest
 
+test-vllm: .venv-vllm/installed
+	.venv-vllm/bin/python -m pytest -m vllm tests/vllm
+
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
 	$(PYTHON) -m venv .venv
@@ -29,4 +32,8 @@ test: .venv/installed_dev
 
 .venv/installed_dev: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+.venv-vllm/installed: tests/vllm/environment.sh pyproject.toml
+	PYTHON=$(PYTHON) bash tests/vllm/environment.sh .venv-vllm
 	touch $@

@@ -32,14 +32,23 @@ reward_app = typer.Typer(no_args_is_help=True, help="Write a reward of your own,
 bench_app = typer.Typer(no_args_is_help=True, help="How fast the parts are on this machine, beside what they can be compared with.")
 app.add_typer(reward_app, name="reward")
 app.add_typer(bench_app, name="bench")
+ENGINES = ("transformers", "vllm", "vllm_server")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command()
-def check(recipes: Annotated[list[Path], typer.Argument(help="Recipes, or folders of recipes.", show_default=False)]) -> None:
+def check(
+    recipes: Annotated[list[Path], typer.Argument(help="Recipes, or folders of recipes.", show_default=False)],
+    parity: Annotated[bool, typer.Option(help="Then start the engine of `rollouts` and compare it with the trainer, which loads the model.")] = False,
+) -> None:
     """Find every fault of recipes without a GPU: keys, types, data, pictures, targets, rewards, the parent's settings.
 
+    With --parity also what the engine that samples makes of one record of every kind, beside what the trainer makes of it: token ids,
+    features, tower outputs, positions, log-probabilities. Anything out of bounds ends it with 1.
+
     Example: emoreason check recipes/tiny recipes/qwen2_5_vl_7b
+
+    Example: emoreason check --parity recipes/qwen2_5_vl_7b/stage3_grpo.yaml
     """
     paths = [path for given in recipes for path in (sorted(given.glob("*.yaml")) if given.is_dir() else [given])]
     if not paths:
@@ -51,6 +60,29 @@ def check(recipes: Annotated[list[Path], typer.Argument(help="Recipes, or folder
         faults += found
     if faults:
         raise UserError(faults)
+    if parity:
+        beyond = [fault for path in paths for fault in _parity(path)]
+        for fault in beyond:
+            err.print(f"out of bounds: {fault}", highlight=False, soft_wrap=True)
+        if beyond:
+            raise typer.Exit(1)
+
+
+def _parity(path: Path) -> list[str]:
+    """Print the comparison of one recipe; what is out of bounds."""
+    _quiet()
+    from emoreason.parity_gate import compare_engines
+    from emoreason.recipe_files import load_recipe
+
+    recipe = load_recipe(path, [])
+    found = compare_engines(recipe)
+    table = Table("record", "tokens", "features", "tower cosine", "positions", "Pearson", "error, nat", "multiplicative", title=str(path))
+    for row in found:
+        equal = ["equal" if same else "differ" for same in (row.same_features, row.same_positions)]
+        cosine, pearson = ("-" if value is None else f"{value:.6f}" for value in (row.cosine, row.pearson))
+        table.add_row(row.kind, str(row.num_tokens), equal[0], cosine, equal[1], pearson, f"{row.error:.2e}", f"{row.multiplicative_error:.6f}")
+    out.print(table)
+    return [fault for row in found for fault in row.faults(recipe.rollouts.max_difference)]
 
 
 @app.command()
@@ -132,6 +164,90 @@ def report(
 
 
 @app.command()
+def confidence(
+    runs: Annotated[list[Path], typer.Argument(help="Evaluated runs, or folders of them.", metavar="RUN", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Whether the confidence that a model states tells more than what comes for nothing, on its finished evaluations.
+
+    Beside what is stated in <confidence> stand
+
+    constant: always the accuracy of these answers. Its ECE is 0, so ECE alone
+    proves nothing; its Brier score and an AUROC of 0.5 are what to beat.
+
+    sequence probability: of the greedy answer's own tokens, exp of the mean
+    log-probability, <confidence> included.
+
+    temperature scaled: the same with a temperature, fitted on the answers to
+    records of other groups, so that it is not judged on what it was fitted on.
+    It changes no order, so AUROC and AURC stay.
+
+    ECE is how far confidence and accuracy are apart, Brier adds how well right
+    and wrong are told apart, AUROC is only that, AURC the share of wrong ones
+    among the most confident answers, averaged over how many are answered. In
+    the open vocabulary an answer is right in the primary emotion of its label
+    on Plutchik's wheel. A confidence that cannot be read costs the most.
+
+    Writes RUN/eval/confidence/TEST.json, TEST_reliability.png (accuracy in each
+    tenth of confidence, with intervals and counts) and TEST_risk_coverage.png.
+    The confidence stage writes the same about its targets, in its own folder.
+
+    Example: emoreason confidence runs/tiny/stage2_confidence runs/tiny/stage3_grpo
+    """
+    from emoreason.confidence_report import compare_evaluations, comparison_table
+    from emoreason.report import stage_paths
+
+    compared, left_out = compare_evaluations([path for run in runs for path in ([run] if (run / "eval").is_dir() else stage_paths([run]))])
+    for why in left_out:
+        print(f"left out: {why}", file=sys.stderr)
+    if as_json:
+        for run_path, test, found in compared:
+            print(json.dumps({"run": run_path, "test": test, **found}, ensure_ascii=False))
+        return
+    print(comparison_table(compared), end="")
+
+
+@app.command()
+def show(
+    rollouts: Annotated[Path, typer.Argument(
+        metavar="RUN_OR_FILE", help="A run, or JSON Lines of completions, evaluation rows or preference pairs.", show_default=False)],
+    worst: Annotated[bool, typer.Option("--worst", help="Lowest mean total first; of evaluations the surest wrong answers.")] = False,
+    disagree: Annotated[bool, typer.Option("--disagree", help="Rewards that disagree most first; answers that no label names.")] = False,
+    record_id: Annotated[str | None, typer.Option("--id", help="One record, through all steps.", metavar="RECORD_ID")] = None,
+    step: Annotated[int | None, typer.Option(help="One step.")] = None,
+    reward: Annotated[str | None, typer.Option(help="This reward in place of the total.", metavar="NAME")] = None,
+    limit: Annotated[int | None, typer.Option(help="Groups to show, 0 for all; else 10, or all of --id.", min=0)] = None,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="On a terminal, long output through $PAGER.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a rollout instead.")] = False,
+) -> None:  # fmt: skip
+    """What a run sampled, beside the pictures, clips and sounds: groups of rollouts, the best first, under a head of figures.
+
+    --disagree: of each completion the widest difference between the ranks that two rewards give it among all completions of the file.
+    The length in the head is in tokens where the file has them, else in characters.
+
+    Example: emoreason show runs/tiny/stage3_grpo --worst --limit 3
+    """
+    from emoreason.rollout_files import read_rollouts
+    from emoreason.show import Choice, filtered, json_rows, print_groups, print_head, printable, selected
+
+    choice = Choice(worst, disagree, record_id, step, reward, limit)
+    file = read_rollouts(rollouts)
+    groups = filtered(file, choice)
+    shown, num_more = selected(file, groups, choice)
+    end = [f"{num_more} more groups; --limit 0 shows them"] if num_more else [] if shown else ["no group is like that"]
+    if as_json:
+        for row in json_rows(shown):
+            print(json.dumps(row))  # ASCII, so that no terminal obeys what a model wrote
+        for note in [*file.notes, *end]:
+            err.print(printable(note), markup=False, highlight=False, soft_wrap=True)
+        return
+    with _paged(page):
+        print_head(out, file, groups)
+        print_groups(out, file, shown)
+        out.print(*end, highlight=False)
+
+
+@app.command()
 def release(
     run_dir: Annotated[Path, typer.Argument(help="A finished run, e.g. runs/tiny/stage3_grpo.", show_default=False)],
     destination: Annotated[Path, typer.Argument(help="The folder to write.", show_default=False)],
@@ -152,6 +268,7 @@ def predict(
     folder: Annotated[Path, typer.Argument(help="A release.", show_default=False)],
     files: Annotated[list[Path], typer.Argument(help="Pictures, clips, sounds.", show_default=False)],
     hear_clips: Annotated[bool, typer.Option("--hear-clips", help="Hear the sound track of clips, by models that can.")] = False,
+    engine: Annotated[str, typer.Option(help="transformers, vllm or vllm_server: what answers.")] = "transformers",
     jsonl: Annotated[bool, typer.Option("--json", help="Print JSON lines instead of a table.")] = False,
 ) -> None:
     """Reasoning, emotion and confidence for pictures, clips and sounds.
@@ -162,10 +279,12 @@ def predict(
     from emoreason.faults import raise_faults
     from emoreason.preflight import prediction_faults
 
+    if engine not in ENGINES:
+        raise UserError(f"--engine {engine}: accepted: {', '.join(ENGINES)}")
     raise_faults(prediction_faults(folder, files, hear_clips))  # before torch is waited for
     from emoreason.predict import predict as predict_files
 
-    rows = predict_files(folder, files, hear_clips)
+    rows = predict_files(folder, files, hear_clips, engine=engine)
     if jsonl:
         for row in rows:
             print(json.dumps(row, ensure_ascii=False))
@@ -434,6 +553,24 @@ def _stdout_kept() -> Iterator[None]:
     finally:
         os.dup2(kept, 1)
         os.close(kept)
+
+
+@contextmanager
+def _paged(page: bool) -> Iterator[None]:
+    """What is printed meanwhile goes through the pager where it is longer than the terminal; nothing changes off a terminal."""
+    if not (page and out.is_terminal):
+        yield
+        return
+    with out.capture() as captured:
+        yield
+    text = captured.get()
+    if text.count("\n") < out.height:
+        out.out(text, end="", highlight=False)
+        return
+    from rich.pager import SystemPager
+
+    os.environ.setdefault("LESS", "-R")  # colours and links as they are, as git sets it
+    SystemPager().show(text)
 
 
 def _flat(values: dict, prefix: str = "") -> list[tuple[str, object]]:

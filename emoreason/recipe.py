@@ -10,6 +10,7 @@ from emoreason.faults import did_you_mean
 from emoreason.schema import Strict
 
 Part = Literal["vision", "projector", "language"]
+PairSource = Literal["samples", "records", "conflict", "cues"]
 
 
 class LoraSettings(Strict):
@@ -198,6 +199,10 @@ class Sampling(Strict):
     temperature: Annotated[float, Field(ge=0)] = 1.0
     """0 is greedy."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    top_k: Annotated[int, Field(ge=0)] = 0
+    """0 takes all."""
+    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
+    repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
     max_new_tokens: Annotated[int, Field(gt=0)] = 512
     batch_size: Annotated[int, Field(gt=0)] = 16
     """Sequences generated at once."""
@@ -208,6 +213,52 @@ class Decoding(Sampling):
 
     num_completions: Literal[1] = 1
     temperature: Annotated[float, Field(ge=0)] = 0.0
+
+
+class ServerSettings(Strict):
+    """A vLLM server: one that runs already, or one that is started for the run and stopped with it."""
+
+    url: str | None = None
+    """Of a server that runs already, as `http://node7:8000`; null starts one on this machine, on a free port."""
+    arguments: list[str] = []
+    """Handed to `vllm serve` when it is started, e.g. `[--tensor-parallel-size, "2"]`."""
+    start_timeout_s: Annotated[float, Field(gt=0)] = 900.0
+    weights_dir: str | None = None
+    """Where new weights are written for the server, which must be able to read it; null is the run's folder."""
+
+
+class Rollouts(Strict):
+    """Which engine answers prompts, in every stage that samples."""
+
+    engine: Literal["transformers", "vllm", "vllm_server"] = "transformers"
+    """`transformers`: the model itself; `vllm`: an engine in the same process, on the same device; `vllm_server`: `vllm serve`."""
+    sync: Literal["weights", "adapter"] = "weights"
+    """What GRPO hands to vLLM after each step: all weights, adapters merged in, or the adapter alone, which vLLM then runs beside the base."""
+    sleep: bool = False
+    """With `vllm`: the engine gives its memory to the trainer while it has nothing to do."""
+    gpu_memory_utilization: Annotated[float, Field(gt=0, le=1)] = 0.3
+    """With `vllm`: share of the device's memory for its weights and cache."""
+    max_model_len: Annotated[int, Field(gt=0)] | None = None
+    """Longest prompt and completion; null takes the model's own, for which the cache has to be large enough."""
+    max_num_seqs: Annotated[int, Field(gt=0)] = 256
+    """Sequences that vLLM runs at once."""
+    request_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    """Longest wait for one prompt's completions."""
+    sync_timeout_s: Annotated[float, Field(gt=0)] = 600.0
+    """Longest wait for a sync; beyond it the run stops."""
+    max_difference: Annotated[float, Field(gt=0)] = 0.1
+    """Largest mean difference, in nat, between the engine's and the trainer's log-probabilities of the same tokens; beyond it the run stops."""
+    server: ServerSettings = ServerSettings()
+
+    @model_validator(mode="after")
+    def _fits_the_engine(self) -> "Rollouts":
+        if self.engine != "vllm_server" and self.server != ServerSettings():
+            raise ValueError(f"server is given but engine is {self.engine}; set engine to vllm_server, or leave server out")
+        if self.engine != "vllm" and self.sleep:
+            raise ValueError(f"sleep is true but engine is {self.engine}; only vllm shares a device with the trainer")
+        if self.engine == "transformers" and self.sync == "adapter":
+            raise ValueError("sync is adapter but engine is transformers, which is never synced: it is the model that is trained")
+        return self
 
 
 class ConfidenceTarget(Strict):
@@ -221,16 +272,34 @@ class ConfidenceTarget(Strict):
     max_confidence: Annotated[float, Field(ge=0, le=1)] = 0.98
     step: Annotated[float, Field(gt=0, le=0.5)] = 0.05
     """Targets are rounded to a multiple of this, since samples tell no finer."""
+    max_oversampling: Annotated[float, Field(ge=1)] = 4.0
+    """Targets pile up where the model mostly is, and a model that sees one number learns one number. So answers are drawn such that
+    the occupied tenths of [0, 1] count alike, those of a rare one at most this many times as often as those of the fullest. The
+    number of draws stays, so the fullest tenths are thinned; 1 draws all answers alike."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "ConfidenceTarget":
+        if self.min_confidence > self.max_confidence:
+            raise ValueError(f"min_confidence {self.min_confidence} is above max_confidence {self.max_confidence}")
+        return self
 
 
 class PairSettings(Strict):
-    """Where chosen and rejected answers come from."""
+    """Where chosen and rejected answers come from; see `preferences`."""
 
-    source: Literal["samples", "records"] = "samples"
-    """`samples`: the model's own completions, ranked by the rewards; `records`: the `preference` of each record."""
+    sources: Annotated[list[PairSource], Field(min_length=1)] = ["samples"]
+    """One or more, mixed. `samples`: the model's own completions, ranked by the rewards; `records`: the `preference` of each record;
+    `conflict`: the modality asked for against the other; `cues`: cues that bear on the emotion against others, and other media."""
     min_margin: Annotated[float, Field(gt=0)] = 0.2
-    """Smallest difference in total reward between the two."""
+    """Of samples: smallest difference in total reward between the two."""
     max_pairs_per_record: Annotated[int, Field(gt=0)] = 2
+    """Of samples."""
+
+    @model_validator(mode="after")
+    def _sources_differ(self) -> "PairSettings":
+        if len(set(self.sources)) < len(self.sources):
+            raise ValueError(f"sources {self.sources} name one twice; each gives all of its pairs")
+        return self
 
 
 class PreferenceLoss(Strict):
@@ -290,6 +359,7 @@ class SftRecipe(TrainingRecipe):
 
 class ConfidenceRecipe(TrainingRecipe):
     stage: Literal["confidence"]
+    rollouts: Rollouts = Rollouts()
     sampling: Sampling = Sampling()
     confidence: ConfidenceTarget = ConfidenceTarget()
 
@@ -302,25 +372,44 @@ class ConfidenceRecipe(TrainingRecipe):
 
 class GrpoRecipe(TrainingRecipe):
     stage: Literal["grpo"]
+    rollouts: Rollouts = Rollouts()
     rewards: Annotated[list[RewardSpec], Field(min_length=1)]
     reward_alarm_steps: Annotated[int, Field(gt=0)] | None = 20
     """Warn of a reward, or of a spread within groups, that stays constant for so many steps; null never warns."""
     max_resamples: Annotated[int, Field(ge=0)] = 0
     """A group whose completions all score alike teaches nothing and is drawn again, at most so many times a step (DAPO); 0 keeps it."""
 
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> "GrpoRecipe":
+        taken = sorted(name for name in self.trainer if name == "use_vllm" or (name.startswith("vllm_") and "importance" not in name))
+        if taken:
+            raise ValueError(f"trainer.{', trainer.'.join(taken)}: the engine is chosen by rollouts, for every stage alike; "
+                             "write rollouts: {engine: vllm} (or vllm_server) and leave these out")
+        if self.rollouts.sync == "adapter" and not self.model.lora:
+            raise ValueError("rollouts.sync is adapter but model.lora is null, so there is none; give model.lora, or set sync to weights")
+        if self.rollouts.engine != "transformers" and self.trainer.get("generation_kwargs"):
+            raise ValueError(f"trainer.generation_kwargs goes to transformers alone, and rollouts.engine is {self.rollouts.engine}; leave it out")
+        return self
+
 
 class DpoRecipe(TrainingRecipe):
     stage: Literal["dpo"]
     rewards: list[RewardSpec] = []
     """Rank the samples."""
+    rollouts: Rollouts = Rollouts()
     sampling: Sampling = Sampling()
     pairs: PairSettings = PairSettings()
     preference: PreferenceLoss = PreferenceLoss()
 
     @model_validator(mode="after")
-    def _can_rank(self) -> "DpoRecipe":
-        if self.pairs.source == "samples" and not self.rewards:
-            raise ValueError("pairs.source is samples but there are no rewards to rank them; give rewards, or pairs: {source: records}")
+    def _can_make_pairs(self) -> "DpoRecipe":
+        sources, template = self.pairs.sources, self.template
+        if "samples" in sources and not self.rewards:
+            raise ValueError("pairs.sources has samples but there are no rewards to rank them; give rewards, or leave samples out")
+        if "conflict" in sources and template.answer in ("verdict", "none"):
+            raise ValueError(f"pairs.sources has conflict but template.answer is {template.answer}; accepted: label, list, choice")
+        if "cues" in sources and template.think != "free":
+            raise ValueError(f"pairs.sources has cues but template.think is {template.think}; rationales are written from cues as free text")
         return self
 
 
@@ -328,6 +417,7 @@ class EvaluateRecipe(Recipe):
     stage: Literal["evaluate"]
     tests: Annotated[dict[str, str], Field(min_length=1)]
     """{name of the test set: records file}."""
+    rollouts: Rollouts = Rollouts()
     decoding: Decoding = Decoding()
     rewards: list[RewardSpec] = []
     """Scored on the answers too, as the metric `reward`, their weighted sum."""

@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import rows_of
+from saved_runs import write_run
 
 from emoreason import cli
 from emoreason.files import write_json
 from emoreason.media import load_picture
 
-COMMANDS = ["check", "train", "run", "evaluate", "report", "release", "predict", "score", "metric"]
+COMMANDS = ["check", "train", "run", "evaluate", "report", "confidence", "show", "release", "predict", "score", "metric"]
 
 CHECK_AND_LIST_MODULES = """
 import sys
@@ -291,6 +293,29 @@ def test_a_mistake_with_score_ends_with_2(tiny_dir: Path, emoreason) -> None:
     code, _, err = emoreason("score", tiny_dir / "stage1_sft.yaml", path)
     assert code == 2
     assert "has no rewards; give a recipe of stage grpo, dpo or evaluate that has" in err
+
+
+def test_show_prints_a_head_and_groups_or_json_rows(tmp_path: Path, faces_path: Path, emoreason) -> None:
+    record = rows_of(faces_path)[0]
+    lines = [{"step": step, "id": record["id"], "completion": "joy", "rewards": {"label_reward": float(step)}} for step in range(3)]
+    run = write_run(tmp_path / "run", faces_path, lines)
+    code, out, err = emoreason("show", run, "--worst", "--limit", 2)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{run}/completions.jsonl: 3 rollouts in 3 groups of 1 records, steps 0 to 2\n")
+    assert re.findall(r"\(step (\d)\)", out) == ["0", "1"]
+    assert out.endswith("1 more groups; --limit 0 shows them\n")
+    code, out, err = emoreason("show", run, "--step", 1, "--json")
+    assert (code, err) == (0, "")
+    assert [(row["id"], row["step"], row["total"]) for row in map(json.loads, out.splitlines())] == [(record["id"], 1, 1.0)]
+
+
+def test_a_mistake_with_show_ends_with_2(tmp_path: Path, faces_path: Path, emoreason) -> None:
+    code, out, err = emoreason("show", tmp_path / "absent.jsonl")
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {tmp_path}/absent.jsonl: no such file")
+    run = write_run(tmp_path / "run", faces_path, [{"step": 0, "id": "a", "completion": "joy"}])
+    code, _, err = emoreason("show", run, "--worst", "--disagree")
+    assert (code, err) == (2, "error: --worst and --disagree are two orders; give one of them\n")
 
 
 def test_a_new_reward_keeps_the_contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, emoreason) -> None:

@@ -24,6 +24,7 @@ class Floor(NamedTuple):
 
 FLOORS = [
     Floor("what went wrong", "faults"),
+    Floor("what went wrong with an engine", "rollouts.faults"),
     Floor("words", "emotions taxonomies mentions stated_confidence files"),
     Floor("what a model writes", "completions"),
     Floor("what the field knows", "mer_wheels action_units valence compat", "openpyxl"),
@@ -33,30 +34,35 @@ FLOORS = [
     Floor("files of sound and sight", "decoding", "numpy PIL av soundfile"),
     Floor(
         "shaping",
-        "recipe_files prompts curriculum preferences media packing flops reward_contract metrics metrics.sets metrics.text metrics.bootstrap",
+        "recipe_files prompts curriculum cue_counts pair_balance media packing flops reward_contract metrics metrics.sets metrics.text metrics.bootstrap",
         "sklearn scipy",
     ),
     Floor(
         "measures",
-        "media_tokens augmentation metrics.classification metrics.regression metrics.calibration metrics.cues metrics.wheel metrics.benchmarks bench",
+        "media_tokens augmentation preferences metrics.classification metrics.regression metrics.calibration metrics.cues metrics.wheel metrics.benchmarks bench",
     ),
-    Floor("scores", "metrics.evaluation metrics.named confidence"),
-    Floor("preflight", "preflight metrics.predictions"),
+    Floor("scores", "metrics.evaluation metrics.named confidence rollout_statistics"),
+    Floor("preflight", "preflight metrics.predictions rollout_files"),
     Floor("saved completions", "scoring"),
     # The torch line.
     Floor(
         "machines",
-        "families rollouts trainers trainers.callbacks from_scratch_warm_start",
-        "torch transformers datasets peft tokenizers accelerate packaging",
+        "families rollouts rollouts.server_client rollouts.deadline rollouts.weights trainers trainers.callbacks from_scratch_warm_start",
+        "torch transformers datasets peft tokenizers accelerate packaging safetensors httpx anyio",
     ),
-    Floor("what models read", "collate models from_scratch"),
-    Floor("how they run", "shared_prefix training_data rollouts.transformers_engine"),
+    Floor("what models read", "collate models from_scratch rollouts.server_process rollouts.vllm_folder"),
+    Floor("how they run", "shared_prefix training_data rollouts.proof rollouts.transformers_engine"),
+    Floor("whether they agree", "rollouts.parity"),
+    Floor("what vLLM reads, and what runs in its workers", "rollouts.vllm_inputs rollouts.vllm_worker", "vllm"),
+    Floor("vLLM here", "rollouts.vllm_engine"),
+    Floor("vLLM there", "rollouts.server_engine"),
+    Floor("whichever", "rollouts.opening trainers.policy_sync", "trl"),
     # `session` opens models and resumes from what `callbacks` marks; the trainers sample with the engine's inputs.
-    Floor("drives", "trainers.session trainers.grpo trainers.dpo", "trl"),
+    Floor("drives", "trainers.session trainers.grpo trainers.dpo"),
     # Stages, release and predict sample through `evaluate`, and release prints the table of `report`.
-    Floor("measuring", "evaluate report", "rich matplotlib"),
-    Floor("runs", "stages stages.sft stages.confidence stages.grpo stages.dpo predict release bench_training", "prefix_grouper"),
-    Floor("pipeline", "pipeline"),
+    Floor("measuring", "evaluate report show confidence_report pair_files", "rich matplotlib"),
+    Floor("runs", "stages stages.sft stages.confidence stages.grpo stages.dpo predict release parity_gate bench_training", "prefix_grouper"),
+    Floor("pipeline", "pipeline bench_rollouts"),
     Floor("door", "cli", "typer"),
     Floor("doormat", "__main__"),
 ]
@@ -127,13 +133,13 @@ def test_a_module_imports_only_from_below(module: str) -> None:
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        ("from emoreason.media import load_picture", "emoreason.records (floor 6) imports emoreason.media"),
-        ("from emoreason import media", "emoreason.records (floor 6) imports emoreason.media"),
-        ("import emoreason.recipe", "emoreason.records (floor 6) imports emoreason.recipe"),
-        ("from emoreason.rewards.answer_format import x", "emoreason.records (floor 6) imports emoreason.rewards.answer_format"),
-        ("import rewards.answer_format", "emoreason.records (floor 6) imports rewards"),
-        ("def f():\n    import torch.nn as nn", "emoreason.records (floor 6) imports torch"),
-        ("import PIL.Image", "emoreason.records (floor 6) imports PIL"),
+        ("from emoreason.media import load_picture", "emoreason.records (floor 7) imports emoreason.media"),
+        ("from emoreason import media", "emoreason.records (floor 7) imports emoreason.media"),
+        ("import emoreason.recipe", "emoreason.records (floor 7) imports emoreason.recipe"),
+        ("from emoreason.rewards.answer_format import x", "emoreason.records (floor 7) imports emoreason.rewards.answer_format"),
+        ("import rewards.answer_format", "emoreason.records (floor 7) imports rewards"),
+        ("def f():\n    import torch.nn as nn", "emoreason.records (floor 7) imports torch"),
+        ("import PIL.Image", "emoreason.records (floor 7) imports PIL"),
         ("import json\nfrom emoreason.schema import Strict\nimport yaml", None),
     ],
 )

@@ -277,3 +277,27 @@ def test_a_moved_recipe_writes_and_reads_under_the_new_root(tiny_dir: Path) -> N
 def test_views_without_augmentation_are_all_the_same(tiny_dir: Path) -> None:
     with pytest.raises(UserError, match=r"confidence\.views is 3 but augment is null"):
         load_recipe(tiny_dir / "stage2_confidence.yaml", ["augment=null"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["trainer.use_vllm=true", "trainer.vllm_mode=server"], "trainer.use_vllm, trainer.vllm_mode: the engine is chosen by rollouts"),
+        (["rollouts={engine: vllm, sync: adapter}", "model.lora=null"], "rollouts.sync is adapter but model.lora is null"),
+        (["rollouts={sync: adapter}"], "sync is adapter but engine is transformers"),
+        (["rollouts={engine: vllm_server, sleep: true}"], "only vllm shares a device with the trainer"),
+        (["rollouts={engine: vllm, server: {url: 'http://node:8000'}}"], "server is given but engine is vllm"),
+        (["rollouts.engine=vllm", "trainer.generation_kwargs={num_beams: 2}"], "trainer.generation_kwargs goes to transformers alone"),
+        (["rollouts.engine=sglang"], "rollouts.engine"),
+    ],
+)
+def test_rollouts_that_contradict_each_other_are_refused(tiny_dir: Path, overrides: list[str], said: str) -> None:
+    with pytest.raises(UserError) as failed:
+        load_recipe(tiny_dir / "stage3_grpo.yaml", overrides)
+    assert said in str(failed.value)
+
+
+def test_what_trl_corrects_of_an_engines_rollouts_stays_in_the_trainer_block(tiny_dir: Path) -> None:
+    overrides = ["rollouts={engine: vllm, sync: adapter}", "model.lora={r: 8}", "trainer.vllm_importance_sampling_mode=token_mask"]
+    recipe = load_recipe(tiny_dir / "stage3_grpo.yaml", overrides)
+    assert recipe.rollouts.engine == "vllm" and recipe.trainer["vllm_importance_sampling_mode"] == "token_mask"
