@@ -226,6 +226,12 @@ def prompt_positions(model: PreTrainedModel, token_ids: torch.Tensor, items: Seq
     return found[:, 0]  # Qwen3-Omni places frames between whole numbers
 
 
+def followed(positions: torch.Tensor, num_tokens: int) -> torch.Tensor:
+    """Positions of a prompt (axes, n) and of so many tokens of text behind it, which keep the fraction that a clip may end on."""
+    text = positions.max() + 1 + torch.arange(num_tokens)
+    return torch.cat([positions, text.expand(len(positions), -1)], dim=1)
+
+
 def _in_order(positions: torch.Tensor, types: list[int]) -> torch.Tensor:
     """Every stretch of text, picture or clip moved to begin behind the largest position before it.
 
@@ -315,6 +321,15 @@ def _trains(backbone: nn.Module, kind: Modality) -> bool:
     names = {"audio": ("audio_tower",)}.get(kind, ("visual", "vision_model", "connector"))
     towers = [getattr(backbone, name) for name in names if hasattr(backbone, name)]
     return any(parameter.requires_grad for tower in towers for parameter in tower.parameters())
+
+
+@torch.no_grad()
+def tower_features(model: PreTrainedModel, item: MediaItem) -> torch.Tensor:
+    """What the towers make of one medium: (placeholder tokens, hidden size), as it enters the language model."""
+    found = getattr(model.base_model, f"get_{item.kind}_features")(**tower_inputs(model.config, [item], model.device))
+    features = found.pooler_output if getattr(found, "pooler_output", None) is not None else found.last_hidden_state
+    features = torch.cat(list(features)) if isinstance(features, tuple | list) else features
+    return features.reshape(-1, features.shape[-1])
 
 
 def without_shared_prefix(config: PretrainedConfig) -> str | None:
