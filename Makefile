@@ -20,7 +20,7 @@ test: .venv/installed_dev
 	$(BIN)/python -m pytest
 
 test-vllm: .venv-vllm/installed
-	.venv-vllm/bin/python -m pytest -m vllm tests/vllm
+	.venv-vllm/bin/python -m pytest -m vllm tests/vllm_cpu
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
@@ -34,6 +34,6 @@ test-vllm: .venv-vllm/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-.venv-vllm/installed: tests/vllm/environment.sh pyproject.toml
-	PYTHON=$(PYTHON) bash tests/vllm/environment.sh .venv-vllm
+.venv-vllm/installed: tests/vllm_cpu/environment.sh pyproject.toml
+	PYTHON=$(PYTHON) bash tests/vllm_cpu/environment.sh .venv-vllm
 	touch $@

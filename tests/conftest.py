@@ -12,7 +12,7 @@ import yaml
 
 from emoreason.files import read_jsonl, write_jsonl
 
-collect_ignore = [] if importlib.util.find_spec("vllm") else ["vllm"]  # `make test-vllm` collects them, in an environment of their own
+collect_ignore = [] if importlib.util.find_spec("vllm") else ["vllm_cpu"]  # `make test-vllm` collects them, in an environment of their own
 TINY = Path(__file__).parents[1] / "recipes" / "tiny"
 
 

@@ -7,7 +7,6 @@ Bounds are those that published runs stay within: Pearson 0.984 to 0.993, a mean
 """
 
 import base64
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +36,7 @@ class Parity:
     """Smallest cosine between a row of the engine's tower output and the trainer's; None without media."""
     same_positions: bool
     pearson: float | None
-    """Of the log-probabilities of one completion; None where the trainer gives all its tokens the same."""
+    """Of the log-probabilities of one completion; None where a side gives all tokens the same, or one no finite number."""
     error: float
     """Mean absolute difference of the log-probabilities, nat a token."""
     multiplicative_error: float
@@ -71,14 +70,14 @@ def compare(engine: Any, trainer: TransformersEngine, prompts: Mapping[str, Make
 
 
 def _compared(kind: str, prompt: EncodedPrompt, engine: Any, trainer: TransformersEngine, ours: list[float], theirs: list[float]) -> Parity:
-    differences = [abs(one - other) for one, other in zip(ours, theirs, strict=True)]
+    differences = (torch.tensor(ours, dtype=torch.double) - torch.tensor(theirs, dtype=torch.double)).abs()
     seen = engine.examine(prompt)
     expected = prompt.positions(trainer.model).long() if prompt.items else None
     cosines = [_cosine(tower_features(trainer.model, item).float().cpu(), found) for item, found in zip(prompt.items, seen["towers"], strict=True)]
     return Parity(
         kind, len(prompt.token_ids), seen["same_features"], min(cosines, default=None),
         expected is None or seen["positions"] is None or torch.equal(expected, seen["positions"]),
-        plcc(ours, theirs), sum(differences) / len(differences), sum(map(math.exp, differences)) / len(differences),
+        plcc(ours, theirs) if differences.isfinite().all() else None, float(differences.mean()), float(differences.exp().mean()),
     )  # fmt: skip
 
 

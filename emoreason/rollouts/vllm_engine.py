@@ -53,7 +53,8 @@ def check_prompt_ids(sent: Sequence[int], found: Sequence[int] | None, config: P
     counts = [f"{kind} {list(sent).count(token)} and {list(found).count(token)}" for kind, token in placeholder_ids(config).items()]
     raise EngineError(f"{where}: the engine read another prompt than the trainer: {len(sent)} and {len(found)} tokens, the first difference at token "
                       f"{place}; placeholders: {', '.join(counts)}. More of a medium: expanded twice, or larger pixel limits or frame rate in the "
-                      "engine; fewer: a medium was lost or cut. Give both the same media settings and the same checkpoint folder")
+                      "engine; fewer: a medium was lost or cut; as many: other text, or other times of frames. Give both the same media settings and "
+                      "the same checkpoint folder")
 
 
 class VllmEngine:
