@@ -224,7 +224,9 @@ def _loaders(record: Record, folder: Path, settings: MediaSettings) -> Iterator[
         yield lambda: load_video(folder / media.video, settings)
     if media.frames:
         yield lambda: load_frames([folder / name for name in media.frames], media.frames_fps, settings)
-    if media.audio_in_video:
+    if media.sound_track:
+        yield lambda: replace(load_audio(folder / media.sound_track, settings), in_video=True)
+    elif media.audio_in_video:
         yield lambda: load_audio(folder / media.video, settings, in_video=True)
     if media.audio:
         yield lambda: load_audio(folder / media.audio, settings)

@@ -6,7 +6,8 @@ from typing import Any
 from emoreason.faults import UserError
 from emoreason.files import read_json
 from emoreason.media import media_faults
-from emoreason.media_tokens import MODALITIES
+from emoreason.media_tokens import ADAPTER_FAMILIES, MODALITIES, VLLM_FAMILIES
+from emoreason.preferences import no_pairs, unsampled_pairs
 from emoreason.prompts import media_kinds, target_problems
 from emoreason.recipe import AnyRecipe, ConfidenceRecipe, DpoRecipe, EvaluateRecipe, GrpoRecipe, MediaSettings, SftRecipe
 from emoreason.recipe_files import load_folder
@@ -60,6 +61,8 @@ def check_recipe(path: Path, recipe: AnyRecipe, line: list[AnyRecipe] | None = N
         faults += _modality_faults(recipe, family, records_path, found)
         faults += _label_space_faults(recipe, records_path, found)
     faults += _target_faults(recipe, records)
+    if isinstance(recipe, DpoRecipe):
+        faults += _pair_faults(path, recipe, records)
     if isinstance(recipe, GrpoRecipe | DpoRecipe | EvaluateRecipe):
         faults += _reward_faults(path, recipe)
     # A recipe beside this one that does not load is reported by its own check.
@@ -104,15 +107,22 @@ def _family(recipe: AnyRecipe, line: list[AnyRecipe]) -> str | None:
 def _modality_faults(recipe: AnyRecipe, family: str | None, path: Path, records: list[Record]) -> list[str]:
     """Media that the model does not read, or that its rollouts would never see."""
     faults = []
-    by_vllm = isinstance(recipe, GrpoRecipe) and recipe.trainer.get("use_vllm")
+    engine = "transformers" if isinstance(recipe, SftRecipe) else recipe.rollouts.engine
     for record in records:
         kinds = set(media_kinds(record.media)) | ({"audio"} if record.media.audio_in_video else set())
         if foreign := kinds - set(MODALITIES.get(family, kinds)):
             faults.append(f"{path}: record {record.id!r}: {' and '.join(sorted(foreign))}, which {family} does not read; "
                           f"accepted: {', '.join(MODALITIES[family])}")
-        if by_vllm and kinds - {"image"}:
-            faults.append(f"{path}: record {record.id!r}: {' and '.join(sorted(kinds - {'image'}))}, but vLLM's rollouts in TRL read pictures "
-                          "alone; set trainer.use_vllm to false")
+        if engine == "vllm_server" and (record.media.audio_in_video or (family == "qwen3_vl" and "video" in kinds)):
+            what = "a sound track heard in its clip" if record.media.audio_in_video else "a clip, whose frames qwen3_vl parts by text"
+            faults.append(f"{path}: record {record.id!r}: {what}, which the API of a vLLM server cannot place; set rollouts.engine to vllm")
+    by_adapter = isinstance(recipe, GrpoRecipe) and recipe.rollouts.sync == "adapter"
+    if by_adapter and family in set(VLLM_FAMILIES) - set(ADAPTER_FAMILIES):
+        faults.append(f"rollouts.sync: vLLM does not run adapters of {family} as they are needed; accepted: {', '.join(ADAPTER_FAMILIES)}; "
+                      "set rollouts.sync to weights")
+    if engine != "transformers" and family in set(MODALITIES) - set(VLLM_FAMILIES):
+        faults.append(f"rollouts.engine: vLLM does not compute {family} as the trainer does; accepted: {', '.join(VLLM_FAMILIES)}; "
+                      "set rollouts.engine to transformers")
     return faults
 
 
@@ -134,6 +144,22 @@ def _target_faults(recipe: AnyRecipe, records: dict[Path, list[Record]]) -> list
                 problems = target_problems(record, template, phase.think_from, 0.5 if template.confidence else None)
                 faults += [f"{source.path}: record {record.id!r}: SFT target: {problem}" for problem in problems]
     return list(dict.fromkeys(faults))
+
+
+def _pair_faults(path: Path, recipe: DpoRecipe, records: dict[Path, list[Record]]) -> list[str]:
+    """Sources that would give no pair, and rejected media that cannot be read."""
+    everything = [record for found in records.values() for record in found]
+    wanted = [source for source in recipe.pairs.sources if source != "samples"] if everything else []
+    faults = []
+    for source in wanted:
+        pairs = unsampled_pairs(source, everything, recipe)
+        faults += [] if pairs.records else [f"{path}: {no_pairs(source, pairs)}"]
+    if "records" in wanted:
+        for records_path, found in records.items():
+            preferring = [record for record in found if record.preference and record.preference.rejected_media]
+            rejected = [record.model_copy(update={"media": record.preference.rejected_media}) for record in preferring]
+            faults += [f"{fault} (preference.rejected_media)" for fault in media_faults(rejected, records_path, recipe.media)]
+    return faults
 
 
 def _reward_faults(path: Path, recipe: GrpoRecipe | DpoRecipe | EvaluateRecipe) -> list[str]:

@@ -290,10 +290,12 @@ class PairSettings(Strict):
     sources: Annotated[list[PairSource], Field(min_length=1)] = ["samples"]
     """One or more, mixed. `samples`: the model's own completions, ranked by the rewards; `records`: the `preference` of each record;
     `conflict`: the modality asked for against the other; `cues`: cues that bear on the emotion against others, and other media."""
+    views: Annotated[int, Field(gt=0)] = 1
+    """Of samples: random views of a record that are answered; 1 shows it as it is, more need `augment`."""
     min_margin: Annotated[float, Field(gt=0)] = 0.2
     """Of samples: smallest difference in total reward between the two."""
     max_pairs_per_record: Annotated[int, Field(gt=0)] = 2
-    """Of samples."""
+    """Of samples, those of all views together."""
 
     @model_validator(mode="after")
     def _sources_differ(self) -> "PairSettings":
@@ -406,6 +408,8 @@ class DpoRecipe(TrainingRecipe):
         sources, template = self.pairs.sources, self.template
         if "samples" in sources and not self.rewards:
             raise ValueError("pairs.sources has samples but there are no rewards to rank them; give rewards, or leave samples out")
+        if self.pairs.views > 1 and self.augment is None:
+            raise ValueError(f"pairs.views is {self.pairs.views} but augment is null, so all views are the same; give augment: {{}}")
         if "conflict" in sources and template.answer in ("verdict", "none"):
             raise ValueError(f"pairs.sources has conflict but template.answer is {template.answer}; accepted: label, list, choice")
         if "cues" in sources and template.think != "free":

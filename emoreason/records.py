@@ -33,6 +33,8 @@ class Media(Strict):
     """How many of `frames` stand for one second."""
     audio_in_video: bool = False
     """The sound track of `video` is heard in time with its frames, by models that can."""
+    sound_track: MediaPath | None = None
+    """With `audio_in_video`, a file whose sound is heard from the first frame on instead of the clip's own."""
 
     @model_validator(mode="after")
     def _one_clip(self) -> "Media":
@@ -44,7 +46,21 @@ class Media(Strict):
             raise ValueError("audio_in_video is true but there is no video")
         if self.audio_in_video and self.audio:
             raise ValueError("audio_in_video is true and audio is given too; the clip has one sound")
+        if self.sound_track and not self.audio_in_video:
+            raise ValueError("sound_track is given but audio_in_video is false; give the sound under audio")
         return self
+
+    @property
+    def kinds(self) -> list[str]:
+        """What is seen and heard, in the order of the prompt."""
+        sound = "sound track" if self.audio_in_video else "sound"
+        return ["picture"] * len(self.images) + ["clip"] * bool(self.video or self.frames) + [sound] * bool(self.audio or self.audio_in_video)
+
+    def below(self, folder: str) -> "Media":
+        """The same media, by paths that start one folder higher."""
+        moved = {name: path and f"{folder}/{path}" for name, path in self.model_dump(include={"video", "audio", "sound_track"}).items()}
+        moved |= {name: [f"{folder}/{path}" for path in paths] for name, paths in self.model_dump(include={"images", "frames"}).items()}
+        return self.model_copy(update=moved)
 
 
 class ValenceArousalDominance(Strict):
@@ -121,7 +137,11 @@ class Preference(Strict):
     weights: list[Annotated[float, Field(ge=0)]] = []
     """How much each rejected answer counts; they are scaled to add up to 1, and none given means all alike."""
     rejected_media: Media | None = None
-    """A clip, picture or sound of another record under which `chosen` would be wrong."""
+    """A clip, picture or sound of another record under which `chosen` would be wrong; as many of each kind as the record has."""
+    chosen_by: str | None = None
+    """Who wrote the chosen answer: a person, a model, a source of pairs."""
+    rejected_by: list[str] = []
+    """The same of each rejected answer."""
 
     @model_validator(mode="after")
     def _weighted(self) -> "Preference":
@@ -129,6 +149,8 @@ class Preference(Strict):
             raise ValueError(f"{len(self.weights)} weights {self.weights} for {len(self.rejected)} rejected answers; give one each, not all 0")
         if self.chosen in self.rejected:
             raise ValueError("the chosen answer is among the rejected ones")
+        if self.rejected_by and len(self.rejected_by) != len(self.rejected):
+            raise ValueError(f"rejected_by names {len(self.rejected_by)} for {len(self.rejected)} rejected answers; name one each, or none")
         return self
 
     @property
@@ -156,6 +178,13 @@ class Record(Strict):
     preference: Preference | None = None
     licence: str
     source: str
+
+    @model_validator(mode="after")
+    def _asks_the_same_of_rejected_media(self) -> "Record":
+        other = self.preference.rejected_media if self.preference else None
+        if other is not None and other.kinds != self.media.kinds:
+            raise ValueError(f"preference.rejected_media holds {other.kinds} where media holds {self.media.kinds}; one prompt is asked of both")
+        return self
 
 
 def read_records(path: Path) -> list[Record]:

@@ -3,6 +3,8 @@
     run.json           resolved recipe, versions, commit, hashes of the data, parent, status running or finished
     metrics.jsonl      what the trainer logged, a line a step
     completions.jsonl  the completions that the stage scored
+    pairs.jsonl        the preference pairs that DPO trains on, as records; pairs.json says how alike their two sides are
+    media/             links to the folders where the media of these pairs lie
     checkpoint/        the result, loadable by transformers
     trainer/           what is needed to resume; removed when the run has ended
     eval/              a JSON file for each test set
@@ -30,6 +32,8 @@ class RunDir:
         self.trainer_path = self.path / "trainer"
         self.metrics_path = self.path / "metrics.jsonl"
         self.completions_path = self.path / "completions.jsonl"
+        self.pairs_path = self.path / "pairs.jsonl"
+        self.balance_path = self.path / "pairs.json"
 
     @property
     def manifest(self) -> dict[str, Any] | None:

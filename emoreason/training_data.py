@@ -13,7 +13,7 @@ from emoreason.collate import PromptEncoder
 from emoreason.completions import Template, completion_text
 from emoreason.faults import raise_faults
 from emoreason.media import Medium, record_media
-from emoreason.prompts import media_kinds, prompt_messages
+from emoreason.prompts import prompt_messages
 from emoreason.recipe import Augmentation, DataSource, MediaSettings, Recipe
 from emoreason.records import Record, columns, read_records
 
@@ -52,9 +52,7 @@ def one_of_each_kind(sources: Iterable[Iterable[Example]], limit: int = 8) -> di
     """{what it holds: the first such example}, for every mix of media in the data, at most `limit`."""
     found: dict[str, Example] = {}
     for example in (example for source in sources for example in source):
-        media = example.record.media
-        kinds = ["clip with its sound" if kind == "video" and media.audio_in_video else kind for kind in media_kinds(media)]
-        found.setdefault(" + ".join(kinds) or "text", example)
+        found.setdefault(" + ".join(example.record.media.kinds) or "text", example)
     return dict(list(found.items())[:limit])
 
 

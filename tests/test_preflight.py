@@ -7,8 +7,9 @@ import soundfile
 
 from emoreason.files import read_jsonl, write_jsonl
 from emoreason.media import load_picture
-from emoreason.preflight import MAX_SHOWN, check_recipe, data_paths
+from emoreason.preflight import MAX_SHOWN, _modality_faults, check_recipe, data_paths
 from emoreason.recipe_files import load_recipe
+from emoreason.records import Record
 from emoreason.run_dir import RunDir
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -251,7 +252,65 @@ def test_media_that_the_model_cannot_read_are_named_before_it_is_loaded(tiny_dir
     assert any("audio, which qwen2_5_vl does not read" in fault for fault in found), "the family comes down the line"
 
 
-def test_sounds_and_clips_are_not_handed_to_vllm_unheard(tiny_dir: Path) -> None:
-    with_sound(tiny_dir)
-    found = check(tiny_dir, "stage3_grpo", "data=[{path: recipes/tiny/data/train.jsonl}]", "trainer.use_vllm=true")
-    assert any("vLLM's rollouts in TRL read pictures alone; set trainer.use_vllm to false" in fault for fault in found)
+BY_ADAPTER = "rollouts={engine: vllm, sync: adapter}"
+
+
+@pytest.mark.parametrize(
+    ("family", "media", "overrides", "said"),
+    [
+        ("qwen2_5_omni_thinker", {"video": "a.mp4", "audio_in_video": True}, ["rollouts.engine=vllm_server"], "a sound track heard in its clip"),
+        ("qwen2_5_omni_thinker", {"video": "a.mp4", "audio_in_video": True}, ["rollouts.engine=vllm"], None),
+        ("qwen3_vl", {"video": "a.mp4"}, ["rollouts.engine=vllm_server"], "a clip, whose frames qwen3_vl parts by text"),
+        ("qwen3_vl", {"video": "a.mp4"}, ["rollouts.engine=vllm"], None),
+        ("qwen3_vl", {}, [BY_ADAPTER, "model.lora={}"], "vLLM does not run adapters of qwen3_vl"),
+        ("qwen2_5_vl", {}, [BY_ADAPTER, "model.lora={}"], None),
+        ("smolvlm", {}, ["rollouts.engine=vllm"], "vLLM does not compute smolvlm as the trainer does"),
+        ("smolvlm", {}, [], None),
+    ],
+)
+def test_what_vllm_cannot_do_is_said_before_it_starts(tiny_dir: Path, family: str, media: dict, overrides: list[str], said: str | None) -> None:
+    recipe = load_recipe(tiny_dir / "stage3_grpo.yaml", overrides)
+    record = {"id": "a", "dataset": "d", "split": "s", "group": "g", "licence": "", "source": "", "media": media}
+    found = _modality_faults(recipe, family, Path("records.jsonl"), [Record(**record)])
+    assert len(found) == (said is not None) and all(said in fault for fault in found)
+
+
+# Preference pairs.
+
+NO_PAIRS = {
+    "records": "no preference (8)",
+    "conflict": "no aligned_modality (8)",
+    "cues": "no cues (8)",
+}
+
+
+@pytest.mark.parametrize(("source", "why"), NO_PAIRS.items())
+def test_a_source_that_would_give_no_pair(tiny_dir: Path, source: str, why: str) -> None:
+    for name in ("calibration", "train"):
+        path = tiny_dir / "data" / f"{name}.jsonl"
+        write_jsonl(path, [{**row, "target": {**row["target"], "cues": {}}} for row in rows_of(path)])
+    assert check(tiny_dir, "stage3_dpo", f"pairs.sources=[samples, {source}]") == [
+        f"recipes/tiny/stage3_dpo.yaml: pairs.sources: {source} gives no pair: {why}"
+    ]
+
+
+def test_sources_that_give_pairs_are_right(tiny_dir: Path) -> None:
+    data = "data=[{path: recipes/tiny/data/train_text.jsonl}]"
+    path = tiny_dir / "data" / "train_text.jsonl"
+    rows = rows_of(path)
+    rows[0]["preference"] = {"chosen": "a", "rejected": "b", "rejected_media": rows[1]["media"]}
+    del rows[0]["target"]["cues"]["text"]
+    rows[1]["aligned_modality"] = "image"
+    rows[3]["target"] |= {"label": "anger", "labels": ["anger"], "cues": {"image": ["mouth frown"], "text": rows[1]["target"]["cues"]["text"]}}
+    write_jsonl(path, [rows[0], rows[1], rows[3]])  # the second is of joy beside a text cue that the third has, of anger
+    assert check(tiny_dir, "stage3_dpo", data, "pairs.sources=[samples, records, conflict, cues]") == []
+
+
+def test_rejected_media_that_are_missing(tiny_dir: Path, train_path: Path) -> None:
+    rows = rows_of(train_path)
+    rows[2]["preference"] = {"chosen": "a", "rejected": "b", "rejected_media": {"images": ["absent.png"]}}
+    write_jsonl(train_path, rows)
+    assert check(tiny_dir, "stage3_dpo", "pairs.sources=[records]") == [
+        f"recipes/tiny/data/train.jsonl: record {rows[2]['id']!r}: recipes/tiny/data/absent.png: no such picture (preference.rejected_media)"
+    ]
+    assert check(tiny_dir, "stage3_dpo") == [], "samples need no preference"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from emoreason.faults import UserError
-from emoreason.records import COLUMNS, Record, ValenceArousalDominance, columns, read_records
+from emoreason.records import COLUMNS, Media, Record, ValenceArousalDominance, columns, read_records
 
 
 def plain(**changes: object) -> dict:
@@ -169,3 +169,45 @@ def test_a_column_is_there_for_each_name_that_a_reward_may_ask_for() -> None:
 def test_a_rating_off_its_scale_is_refused(vad: dict, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         ValenceArousalDominance.model_validate(vad)
+
+
+def test_a_sound_track_is_heard_in_a_clip(records_path: Path) -> None:
+    heard = {"video": "a.mp4", "audio_in_video": True, "sound_track": "b.wav"}
+    assert read_records(write(records_path, plain(media=heard)))[0].media.kinds == ["clip", "sound track"]
+    for media, fault in (
+        ({**heard, "audio_in_video": False}, "sound_track is given but audio_in_video is false; give the sound under audio"),
+        ({**heard, "sound_track": "../b.wav"}, "a media path is relative to the records file and stays inside its folder"),
+    ):
+        (found,) = faults_of(write(records_path, plain(media=media)))
+        assert fault in found
+
+
+def test_media_from_one_folder_higher() -> None:
+    media = Media(images=["a.png", "b.png"], video="c.mp4", audio_in_video=True, sound_track="d.wav")
+    assert media.below("media/0") == Media(
+        images=["media/0/a.png", "media/0/b.png"], video="media/0/c.mp4", audio_in_video=True, sound_track="media/0/d.wav"
+    )
+    assert Media(frames=["e.png"], frames_fps=2).below("m") == Media(frames=["m/e.png"], frames_fps=2)
+    assert Media().below("m") == Media()
+
+
+def test_rejected_media_are_of_the_same_kinds(records_path: Path) -> None:
+    def preferring(media: dict, rejected: dict) -> Path:
+        return write(records_path, plain(media=media, preference={"chosen": "a", "rejected": "b", "rejected_media": rejected}))
+
+    frames, spoken = {"frames": ["c.png"], "frames_fps": 2}, {"video": "b.mp4", "audio_in_video": True}
+    assert read_records(preferring({"video": "a.mp4"}, frames))[0].preference.rejected_media.frames == ["c.png"]
+    for media, rejected, kinds in (
+        ({"images": ["a.png"]}, {"images": ["b.png", "c.png"]}, "['picture', 'picture'] where media holds ['picture']"),
+        ({"video": "a.mp4", "audio": "a.wav"}, spoken, "['clip', 'sound track'] where media holds ['clip', 'sound']"),
+        ({}, {"audio": "b.wav"}, "['sound'] where media holds []"),
+    ):
+        (fault,) = faults_of(preferring(media, rejected))
+        assert f"preference.rejected_media holds {kinds}; one prompt is asked of both" in fault
+
+
+def test_writers_are_named_for_each_rejected_answer_or_not_at_all(records_path: Path) -> None:
+    preference = {"chosen": "a", "rejected": ["b", "c"], "chosen_by": "us", "rejected_by": ["us", "a model"]}
+    assert read_records(write(records_path, plain(preference=preference)))[0].preference.rejected_by == ["us", "a model"]
+    (fault,) = faults_of(write(records_path, plain(preference={**preference, "rejected_by": ["us"]})))
+    assert "rejected_by names 1 for 2 rejected answers; name one each, or none" in fault
