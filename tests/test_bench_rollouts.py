@@ -11,11 +11,10 @@ import torch
 from PIL import Image
 
 from emoreason import bench_rollouts, cli
-from emoreason.bench_rollouts import GRID, PARTS, QUICK_GRID, SIDES, STEP, TRANSFORMERS, Batch, Bench, Stopwatch, draw, rollout_row, step_row, sync_row
-from emoreason.collate import PromptEncoder
+from emoreason.bench_rollouts import GRID, PARTS, QUICK_GRID, SIDES, STEP, Batch, Bench, Stopwatch, draw, rollout_row, step_row, sync_row
 from emoreason.files import read_jsonl
-from emoreason.models import load_for_sampling
 
+OURS = SIDES["transformers"]
 SMALL = Batch(86, 6, num_prompts=1, group_size=4)
 SLOW_REWARD = """import time
 
@@ -49,16 +48,15 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 def started(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """The bench, with transformers as the engine of this process."""
     monkeypatch.setattr(bench_rollouts, "_engines", [])
-    assert bench_rollouts._start(bench, SIDES[TRANSFORMERS]) == torch.get_num_threads()
+    assert bench_rollouts._start(bench, OURS) == torch.get_num_threads()
     yield bench
 
 
 def test_time_inside_another_part_counts_for_the_inner_one_alone() -> None:
     ticks = iter([0.0, 1.0, 3.0, 6.0, 10.0, 15.0, 21.0])
     watch = Stopwatch(lambda: next(ticks))  # starts at 0
-    with watch.part("loss_and_backward"):  # at 1
-        with watch.part("generation"):  # at 3, until 6
-            pass
+    with watch.part("loss_and_backward"), watch.part("generation"):  # at 1, and at 3 until 6
+        pass
     watch.lap()  # the outer part ends at 10, the lap at 15
     watch.lap()  # at 21
     assert watch.laps == [lap(rest=1.0 + 5.0, loss_and_backward=2.0 + 4.0, generation=3.0), lap(rest=6.0)]
@@ -104,32 +102,25 @@ def test_the_quick_row_is_one_of_the_grid_and_steps_have_prompts_of_their_own() 
     assert set(QUICK_GRID) < set(GRID) and STEP not in GRID
 
 
-def test_prompts_are_as_long_as_they_say_and_no_two_pictures_are_alike(bench: Bench) -> None:
-    _, processor = load_for_sampling(bench.recipe(SIDES[TRANSFORMERS], SMALL).model, bench_rollouts.MEDIA)
-    assert processor.tokenizer.eos_token == "<|image_pad|>"
+def test_no_two_pictures_are_alike(bench: Bench) -> None:
     pictures = [Image.open(path).tobytes() for path in sorted(bench.folder.glob("*.png"))]
     assert len(set(pictures)) == len(pictures) == 4  # two draws, with LoRA and without
 
 
 @pytest.mark.slow
 def test_completions_are_as_long_as_they_may_be(started: Bench) -> None:
-    (engine,) = bench_rollouts._engines
-    prompts, short, _ = bench_rollouts._generate(started, SIDES[TRANSFORMERS], SMALL, 0)
-    again, drawn, seconds = bench_rollouts._generate(started, SIDES[TRANSFORMERS], SMALL, 1)
+    prompts, short, _ = bench_rollouts._generate(started, OURS, SMALL, 0)
+    again, drawn, seconds = bench_rollouts._generate(started, OURS, SMALL, 1)
     assert (short, drawn) == (4 * bench_rollouts.WARM_UP_TOKENS, 4 * 6) and seconds > 0
     assert prompts == again and abs(prompts - 86) < 10
-    assert isinstance(PromptEncoder(engine.processor, engine.config, bench_rollouts.MEDIA), PromptEncoder)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [TRANSFORMERS])
-def test_the_parts_of_real_steps_add_up_and_a_slow_reward_is_found(
-    started: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
-) -> None:
+def test_the_parts_of_real_steps_add_up_and_a_slow_reward_is_found(started: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(SLOW_REWARD)
     monkeypatch.setattr(bench_rollouts, "REWARDS", [f"{tmp_path / 'slow.py'}:slow_reward"])
     start = time.perf_counter()
-    laps, num_tensors = bench_rollouts._train(started, SIDES[name], SMALL, 2)
+    laps, num_tensors = bench_rollouts._train(started, OURS, SMALL, 2)
     elapsed = time.perf_counter() - start
     assert len(laps) == 2 and num_tensors == 0
     for one in laps:
@@ -137,7 +128,6 @@ def test_the_parts_of_real_steps_add_up_and_a_slow_reward_is_found(
         assert one["sync"] == one["canary"] == 0
         assert one["rewards"] > 0.3
         assert all(one[part] > 0 for part in PARTS if part not in ("sync", "canary"))
-        assert one["log_probs"] < one["loss_and_backward"], "the reference's pass alone, and none with gradients"
     assert sum(sum(one.values()) for one in laps) < elapsed
     (path,) = started.folder.glob("run_transformers*/completions.jsonl")
     assert {(row["num_tokens"], row["finish_reason"]) for _, row in read_jsonl(path, [])} == {(6, "length")}

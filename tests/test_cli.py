@@ -178,7 +178,7 @@ def test_without_arguments_the_help_is_shown(emoreason) -> None:
     assert "Usage: " in out + err and "predict" in out + err
 
 
-SUBCOMMANDS = [("reward", "new"), ("reward", "check"), ("bench", "rewards")]
+SUBCOMMANDS = [("reward", "new"), ("reward", "check"), ("bench", "rewards"), ("bench", "rollouts")]
 
 
 @pytest.mark.parametrize("command", SUBCOMMANDS, ids=" ".join)

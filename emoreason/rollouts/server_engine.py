@@ -38,7 +38,7 @@ class ServerEngine:
         has_weights: bool = True, adapter_rank: int | None = None,
     ):  # fmt: skip
         check_vllm(config.model_type, adapter_rank is not None)
-        self.config, self.processor, self.settings, self.version = config, processor, settings, 0
+        self.config, self.processor, self.settings, self.version = config, processor, settings, -1
         self.scratch = Path(settings.server.weights_dir or scratch)
         self.state, self.process = PartialState(), None
         if settings.server.url is None and self.state.is_main_process:
@@ -208,7 +208,7 @@ def command(
 ) -> list[str]:
     """`vllm serve` for this checkpoint: media as the trainer's processor made them, log-probabilities of what is drawn from, our workers."""
     extra = ["--no-mm-device-do-normalize", "--mm-processor-cache-gb", "0", "--max-num-seqs", str(settings.max_num_seqs),
-             "--disable-uvicorn-access-log"]  # fmt: skip
+             "--disable-uvicorn-access-log", *(["--no-enable-chunked-prefill"] if on_cpu else [])]  # fmt: skip
     extra += [] if has_weights else ["--load-format", "dummy"]
     extra += ["--enable-lora", "--max-lora-rank", str(adapter_rank)] if adapter_rank else []
     extra += ["--hf-overrides", json.dumps(changes)] if (changes := overrides(config)) else []

@@ -81,6 +81,8 @@ class VllmEngine:
             os.environ |= {"RANK": str(state.process_index), "LOCAL_RANK": str(state.local_process_index), "WORLD_SIZE": str(state.num_processes)}
             launcher = {"distributed_executor_backend": "external_launcher"}
         extras: dict[str, Any] = {"enable_lora": True, "max_lora_rank": adapter_rank} if adapter_rank else {}
+        if on_cpu:
+            extras["enable_chunked_prefill"] = False  # vLLM 0.29 fails there on a prompt that it has cut while requests have seeds
         if settings.max_model_len:
             extras["max_num_batched_tokens"] = max(8192, settings.max_model_len)  # a medium is never cut in two
         self.llm = LLM(
@@ -93,7 +95,8 @@ class VllmEngine:
         )  # fmt: skip
         if family_of(config).positions != "text":
             self.llm.collective_rpc("place_as_trainer")
-        self.version, self._is_asleep, self._adapter = 0, False, None
+        # The first sync may be that of step 0: a version that was never used keeps what was computed before it from being found.
+        self.version, self._is_asleep, self._adapter = -1, False, None
 
     def generate(
         self, prompts: Sequence[MakePrompt], sampling: Sampling, seed: int, progress: Progress = lambda done, total: None
@@ -172,6 +175,7 @@ class VllmEngine:
             return self._take_adapter(weights)
         answers = self.llm.collective_rpc("take_weights", args=(weights, version))
         self.llm.reset_prefix_cache()
+        self.llm.llm_engine.reset_encoder_cache()
         return [Receipt(one["version"], one["digests"], one["not_loaded"]) for one in answers]
 
     def _take_adapter(self, adapter: Adapter) -> list[Receipt]:
@@ -180,7 +184,7 @@ class VllmEngine:
             self.llm.llm_engine.remove_lora(self._adapter.lora_int_id)
         from vllm.lora.request import LoRARequest
 
-        self._adapter = LoRARequest(f"version {self.version}", self.version + 1, str(adapter.folder.absolute()))
+        self._adapter = LoRARequest(f"version {self.version}", self.version + 2, str(adapter.folder.absolute()))
         self.llm.llm_engine.add_lora(self._adapter)
         answers = self.llm.collective_rpc("adapter_digests", args=(self._adapter.lora_int_id, self.version))
         return [Receipt(one["version"], one["digests"], one["not_loaded"]) for one in answers]

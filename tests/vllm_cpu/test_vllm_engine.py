@@ -128,6 +128,21 @@ def towers_and_text(made: Family) -> dict[str, torch.nn.Parameter]:
     return found
 
 
+def test_more_prompt_tokens_than_one_step_takes_are_answered(opened: tuple[Family, VllmEngine]) -> None:
+    """None is cut in two, on which the CPU build fails while requests have seeds."""
+    made, engine = opened
+    drawn = Sampling(num_completions=8, temperature=1.0, max_new_tokens=4)
+    groups = engine.generate([made.prompts["picture and a clip whose time outruns its sides"]] * 40, drawn, seed=0)
+    assert [len(group) for group in groups] == [8] * 40
+
+
+def test_a_version_that_the_engine_has_already_can_be_sent_again(opened: tuple[Family, VllmEngine]) -> None:
+    made, engine = opened
+    for _ in range(2):
+        engine.sync(engine.as_read(policy_weights(made.model)), 9)
+        assert largest_difference(*(side.log_probs([made.prompts["picture"]], [[50, 60]]) for side in (engine, made.policy))) < 2e-5
+
+
 def test_a_prompt_that_is_too_long_is_named(opened: tuple[Family, VllmEngine]) -> None:
     made, engine = opened
     with pytest.raises(EngineError, match="vLLM refuses prompt 0 of"):
