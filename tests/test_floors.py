@@ -34,12 +34,14 @@ FLOORS = [
     Floor("files of sound and sight", "decoding", "numpy PIL av soundfile"),
     Floor(
         "shaping",
-        "recipe_files prompts curriculum cue_counts pair_balance media packing flops reward_contract metrics metrics.sets metrics.text metrics.bootstrap",
+        "recipe_files prompts curriculum cue_counts pair_balance media packing flops reward_contract metrics metrics.sets metrics.text "
+        "metrics.bootstrap",
         "sklearn scipy",
     ),
     Floor(
         "measures",
-        "media_tokens augmentation preferences metrics.classification metrics.regression metrics.calibration metrics.cues metrics.wheel metrics.benchmarks bench",
+        "media_tokens augmentation preferences metrics.classification metrics.regression metrics.calibration metrics.cues metrics.wheel "
+        "metrics.benchmarks bench",
     ),
     Floor("scores", "metrics.evaluation metrics.named confidence rollout_statistics"),
     Floor("preflight", "preflight metrics.predictions rollout_files"),
