@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,16 +15,16 @@ from trl.trainer.utils import FusedCausalLMOutput, add_fused_lm_head
 from emoreason.curriculum import mix
 from emoreason.families import placeholder_ids
 from emoreason.faults import UserError
-from emoreason.files import read_jsonl
 from emoreason.models import lora_config
 from emoreason.prompts import target_text
 from emoreason.recipe import Packing, RewardSpec
 from emoreason.recipe_files import load_recipe
+from emoreason.records import Preference
 from emoreason.rewarding import RewardFunc
 from emoreason.run_dir import RunDir
 from emoreason.shared_prefix import FIELDS
 from emoreason.stages import dpo, grpo, sft
-from emoreason.trainers.session import open_model, trainer_config
+from emoreason.trainers.session import num_rows, open_model, trainer_config
 from emoreason.training_data import Rows, completion_message, lazy_dataset, read_sources
 
 pytestmark = pytest.mark.slow
@@ -144,7 +145,8 @@ def test_dpo_losses_are_those_of_plain_trl(line: Line, monkeypatch: pytest.Monke
     examples = read_sources(recipe.data)[0]
     rows = Rows(recipe, recipe.template.build())
     texts = [target_text(one.record, rows.template, confidence=0.5) for one in examples]
-    pairs = [(one, text, [other], [1.0]) for one, text, other in zip(examples, texts, texts[1:] + texts[:1], strict=True)]
+    preferences = [Preference(chosen=text, rejected=[other]) for text, other in zip(texts, texts[1:] + texts[:1], strict=True)]
+    pairs = [replace(one, record=one.record.model_copy(update={"preference": said})) for one, said in zip(examples, preferences, strict=True)]
     settings = {**DESCENT, "loss_type": loss_type}
     found = []
     for name in ("ours", "trl"):
@@ -152,10 +154,12 @@ def test_dpo_losses_are_those_of_plain_trl(line: Line, monkeypatch: pytest.Monke
         torch.manual_seed(0)  # adapters are drawn
         model, processor = open_model(recipe, [])
         if name == "ours":
-            trainer = dpo.make_trainer(recipe, config, model, processor, pairs, RunDir(tmp_path / name))
+            recipe = recipe.model_copy(update={"data": recipe.data[:1]})
+            trainer = dpo.make_trainer(recipe, config, model, processor, [pairs], RunDir(tmp_path / name))
         else:
-            data = [{"prompt": rows.prompt(one), "images": pictures(one, recipe), "chosen": completion_message(chosen),
-                     "rejected": completion_message(rejected[0])} for one, chosen, rejected, _ in pairs]  # fmt: skip
+            data = [{"prompt": rows.prompt(one), "images": pictures(one, recipe), "chosen": completion_message(said.chosen),
+                     "rejected": completion_message(said.rejected[0])} for one, said in zip(examples, preferences, strict=True)]  # fmt: skip
+            data = [data[place] for _, place in mix([len(data)], [1.0], num_rows(config), recipe.seed)]
             adapters = lora_config(recipe.model.lora, model) if lora else None
             trainer = DPOTrainer(model, None, config, train_dataset=Dataset.from_list(data), processing_class=processor, peft_config=adapters)
         found.append(losses(trainer))
@@ -225,7 +229,7 @@ def test_a_masked_completion_has_no_reward_and_is_said_to_be_masked(line: Line, 
     scores = trainer._calculate_rewards(inputs, ["p"] * 4, texts, [[1]] * 4)
     assert scores[:, 1].isnan().tolist() == [False, True, False, False]
     assert scores[1].isnan().all(), "what the other reward gave must not make a total"
-    rows = [row for _, row in read_jsonl(tmp_path / "run" / "completions.jsonl", [])]
+    rows = trainer._lines  # they go to disk with their advantages
     assert [row.get("masked", False) for row in rows] == [False, True, False, False]
     assert rows[1]["rewards"]["answer_format_reward"] == 0.0, "on disk it stays"
     assert any("masked" in message and "'bad'" in message for message in caplog.messages)
