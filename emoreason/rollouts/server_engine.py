@@ -20,7 +20,7 @@ from emoreason.rollouts import Adapter, MakePrompt, Progress, Receipt, Rollout
 from emoreason.rollouts.faults import EngineError
 from emoreason.rollouts.server_client import ServerClient
 from emoreason.rollouts.server_process import SERVE_ENVIRONMENT, WORKER_EXTENSION, ServerProcess, serve_command
-from emoreason.rollouts.vllm_engine import check_prompt_ids, sampling_arguments
+from emoreason.rollouts.vllm_engine import check_prompt_ids, made_rollout, sampling_arguments
 from emoreason.rollouts.vllm_folder import check_vllm, overrides
 from emoreason.rollouts.weights import engine_weights, write_weights
 
@@ -125,10 +125,8 @@ class ServerEngine:
         return body
 
     def _rollout(self, choice: dict[str, Any]) -> Rollout:
-        ids = choice["token_ids"]
-        text = self.processor.tokenizer.decode(ids, skip_special_tokens=True)
         log_probs = [one["logprob"] for one in choice["logprobs"]["content"]]
-        return Rollout(text, ids, log_probs, "stop" if choice["finish_reason"] == "stop" else "length")
+        return made_rollout(choice["token_ids"], log_probs, choice["finish_reason"], self.processor)
 
     def as_read(self, weights: Iterator[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
         """See `Engine.as_read`."""
@@ -165,7 +163,9 @@ class ServerEngine:
         timeout = self.settings.sync_timeout_s
         if previous.startswith("version_"):
             self.client.post_json("/v1/unload_lora_adapter", {"lora_name": previous}, timeout)
-        self.client.post_json("/v1/load_lora_adapter", {"lora_name": name, "lora_path": str(adapter.folder.absolute())}, timeout)
+        # In place, since a server that outlives runs may still hold the same version of an earlier one.
+        body = {"lora_name": name, "lora_path": str(adapter.folder.absolute()), "load_inplace": True}
+        self.client.post_json("/v1/load_lora_adapter", body, timeout)
         return self._call_workers("adapter_digests", None, self.version)
 
     def _call_workers(self, method: str, *arguments: Any) -> list[dict[str, Any]]:

@@ -57,6 +57,17 @@ def check_prompt_ids(sent: Sequence[int], found: Sequence[int] | None, config: P
                       "the same checkpoint folder")
 
 
+def made_rollout(ids: Sequence[int], log_probs: list[float], reason: str | None, processor: ProcessorMixin) -> Rollout:
+    """A completion as both of vLLM's doors give it.
+
+    Raises:
+        EngineError: it ended for another reason than its end or its length: what was aborted or failed is no completion.
+    """
+    if reason not in ("stop", "length"):
+        raise EngineError(f"vLLM ended a completion after {len(ids)} tokens because of {reason!r}; look at the engine's log")
+    return Rollout(processor.tokenizer.decode(ids, skip_special_tokens=True), list(ids), log_probs, reason)
+
+
 class VllmEngine:
     """`vllm.LLM` in this process."""
 
@@ -160,8 +171,7 @@ class VllmEngine:
     def _rollout(self, output: Any) -> Rollout:
         ids = list(output.token_ids)
         log_probs = [found[token].logprob for token, found in zip(ids, output.logprobs, strict=True)]
-        text = self.processor.tokenizer.decode(ids, skip_special_tokens=True)
-        return Rollout(text, ids, log_probs, "stop" if output.finish_reason == "stop" else "length")
+        return made_rollout(ids, log_probs, output.finish_reason, self.processor)
 
     def as_read(self, weights: Iterator[tuple[str, torch.Tensor]]) -> Iterator[tuple[str, torch.Tensor]]:
         """See `Engine.as_read`."""
