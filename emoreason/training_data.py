@@ -36,12 +36,6 @@ class Example:
         """Pictures, clip and sound, decoded, in the order of the prompt."""
         return record_media(self.record, self.records_path, settings)
 
-    def other_media(self, settings: MediaSettings) -> tuple[Medium, ...] | None:
-        """Media under which the chosen answer of its preference is wrong, or None."""
-        if self.record.preference is None or self.record.preference.rejected_media is None:
-            return None
-        return record_media(self.record.model_copy(update={"media": self.record.preference.rejected_media}), self.records_path, settings)
-
 
 def read_sources(sources: list[DataSource]) -> list[list[Example]]:
     """The examples of each records file."""

@@ -34,6 +34,9 @@ def av(tmp_path_factory: pytest.TempPathFactory) -> Line:
             recipe["trainer"] |= {"per_device_train_batch_size": 8, "save_steps": 50}
         if recipe["stage"] == "grpo":
             recipe["trainer"] |= {"max_steps": 2, "per_device_train_batch_size": 8, "num_generations": 4, "max_completion_length": 8}
+        if recipe["stage"] == "dpo":
+            recipe["trainer"] |= {"max_steps": 2, "per_device_train_batch_size": 4}
+            recipe["sampling"] |= {"num_completions": 4, "max_new_tokens": 8}
         if recipe["stage"] == "evaluate":
             recipe["decoding"] |= {"max_new_tokens": 8}
             recipe["num_bootstrap"] = 100
@@ -48,7 +51,7 @@ def test_the_recipes_are_right_once_the_clips_are_there(av: Line, monkeypatch: p
 
 
 def test_the_line_reports_by_what_the_label_follows(av: Line) -> None:
-    for stage in ("stage1_sft", "stage3_grpo"):
+    for stage in ("stage1_sft", "stage3_dpo", "stage3_grpo"):
         found = {path.stem: read_json(path) for path in (av.folder / "runs/tiny_av" / stage / "eval").glob("*.json")}
         assert found.keys() == {"consistent", "face_aligned", "voice_aligned"}
         assert all("accuracy" in report["metrics"] for report in found.values())

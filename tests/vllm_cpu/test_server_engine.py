@@ -8,7 +8,7 @@ import pytest
 import torch
 from peft import get_peft_model
 from test_vllm_engine import GREEDY, largest_difference
-from vllm_families import Family, family
+from vllm_families import Family, draw_adapter, family
 
 from emoreason.models import lora_config
 from emoreason.recipe import LoraSettings, Rollouts, Sampling, ServerSettings
@@ -93,10 +93,7 @@ def test_an_adapter_alone_is_the_policy(opened: tuple[Family, ServerEngine], fol
     fixed = [[50, 60, 70, 80]] * len(prompts)
     try:
         for version in (3, 4):
-            with torch.no_grad():
-                for name, parameter in policy.named_parameters():
-                    if "lora_" in name:
-                        parameter.copy_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(version)))
+            draw_adapter(policy, seed=version)
             digests = write_adapter(policy, folder / f"served_{version}", torch.float32)
             check_receipts(digests, version, engine.sync(Adapter(folder / f"served_{version}"), version))
             assert largest_difference(engine.log_probs(prompts, fixed), scorer.log_probs(prompts, fixed)) < 2e-5

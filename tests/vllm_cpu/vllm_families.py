@@ -6,7 +6,9 @@ from functools import partial
 from pathlib import Path
 
 import tiny_models
+import torch
 from media_samples import clip, messages, picture, sound
+from peft import PeftModel
 from transformers import PreTrainedModel
 
 from emoreason.collate import PromptEncoder
@@ -51,6 +53,14 @@ class Family:
         checkpoint, has_weights = engine_folder(str(self.path), folder / "wrapped")
         settings = Rollouts(engine=engine, max_model_len=1024, gpu_memory_utilization=0.2)
         return make(checkpoint, self.model.config, self.policy.processor, settings, "float32", has_weights=has_weights, **more)
+
+
+def draw_adapter(policy: PeftModel, seed: int) -> None:
+    """Another adapter than any other seed's, and none of it zero."""
+    with torch.no_grad():
+        for name, parameter in policy.named_parameters():
+            if "lora_" in name:
+                parameter.copy_(0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed)))
 
 
 def family(name: str, folder: Path) -> Family:
