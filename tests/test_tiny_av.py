@@ -36,7 +36,6 @@ def av(tmp_path_factory: pytest.TempPathFactory) -> Line:
             recipe["trainer"] |= {"max_steps": 2, "per_device_train_batch_size": 8, "num_generations": 4, "max_completion_length": 8}
         if recipe["stage"] == "dpo":
             recipe["trainer"] |= {"max_steps": 2, "per_device_train_batch_size": 4}
-            recipe["sampling"] |= {"num_completions": 4, "max_new_tokens": 8}
         if recipe["stage"] == "evaluate":
             recipe["decoding"] |= {"max_new_tokens": 8}
             recipe["num_bootstrap"] = 100
