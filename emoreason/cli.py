@@ -2,19 +2,15 @@
 
 import errno
 import json
-import logging
-import os
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from emoreason.commands.bench import bench_app
+from emoreason.commands.terminal import AsJson, Overrides, RecipePath, checked, err, faults_of, flat, out, paged, quiet
 from emoreason.faults import UserError
 
 app = typer.Typer(
@@ -22,18 +18,10 @@ app = typer.Typer(
     help="Fine-tune multimodal language models to reason about emotion: SFT, confidence, GRPO or DPO, evaluation, release.\n\n"
     "Start with: [bold]emoreason run recipes/tiny[/bold]",
 )  # fmt: skip
-RecipePath = Annotated[Path, typer.Argument(help="A recipe (YAML).", show_default=False)]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Changes to the recipe, e.g. trainer.learning_rate=1.0e-6", show_default=False),
-]
-out, err = Console(), Console(stderr=True)
 reward_app = typer.Typer(no_args_is_help=True, help="Write a reward of your own, and check that it keeps the contract.")
-bench_app = typer.Typer(no_args_is_help=True, help="How fast the parts are on this machine, beside what they can be compared with.")
 app.add_typer(reward_app, name="reward")
 app.add_typer(bench_app, name="bench")
 ENGINES = ("transformers", "vllm", "vllm_server")
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @app.command()
@@ -55,7 +43,7 @@ def check(
         raise UserError(f"no recipes in {', '.join(map(str, recipes))}")
     faults = []
     for path in paths:
-        found = _faults(path)
+        found = faults_of(path)
         print(f"{path}: {f'{len(found)} faults' if found else 'ok'}")
         faults += found
     if faults:
@@ -70,7 +58,7 @@ def check(
 
 def _parity(path: Path) -> list[str]:
     """Print the comparison of one recipe; what is out of bounds."""
-    _quiet()
+    quiet()
     from emoreason.parity_gate import compare_engines
     from emoreason.recipe_files import load_recipe
 
@@ -91,7 +79,7 @@ def train(recipe: RecipePath, overrides: Overrides = None) -> None:
 
     Example: emoreason train recipes/tiny/stage3_grpo.yaml trainer.max_steps=20 output_dir=runs/try
     """
-    loaded = _checked(recipe, overrides)
+    loaded = checked(recipe, overrides)
     if loaded.stage == "evaluate":
         raise UserError(f"{recipe}: stage is evaluate; run: emoreason evaluate {recipe}")
     import importlib
@@ -110,7 +98,7 @@ def run(
 
     Example: emoreason run recipes/tiny --runs-dir runs/tiny_seed1 seed=1
     """
-    _quiet()
+    quiet()
     from emoreason.preflight import check_recipe
     from emoreason.recipe_files import load_folder, moved
 
@@ -139,7 +127,7 @@ def evaluate(recipe: RecipePath, overrides: Overrides = None) -> None:
 
     Example: emoreason evaluate recipes/tiny/evaluate.yaml model.path=runs/tiny/release output_dir=runs/tiny/release_eval
     """
-    loaded = _checked(recipe, overrides)
+    loaded = checked(recipe, overrides)
     if loaded.stage != "evaluate":
         raise UserError(f"{recipe}: stage is {loaded.stage}; run: emoreason train {recipe}")
     from emoreason import evaluate as evaluation
@@ -241,7 +229,7 @@ def show(
         for note in [*file.notes, *end]:
             err.print(printable(note), markup=False, highlight=False, soft_wrap=True)
         return
-    with _paged(page):
+    with paged(page):
         print_head(out, file, groups)
         print_groups(out, file, shown)
         out.print(*end, highlight=False)
@@ -256,7 +244,7 @@ def release(
 
     Example: emoreason release runs/tiny/stage3_grpo runs/tiny/release
     """
-    _quiet()
+    quiet()
     from emoreason.release import release as write_release
     from emoreason.run_dir import RunDir
 
@@ -275,7 +263,7 @@ def predict(
 
     Example: emoreason predict runs/tiny/release recipes/tiny/data/images/twemoji/1f622.png
     """
-    _quiet()
+    quiet()
     from emoreason.faults import raise_faults
     from emoreason.preflight import prediction_faults
 
@@ -309,7 +297,7 @@ def score(
 
     Example: emoreason score recipes/tiny/stage3_grpo.yaml runs/tiny/stage3_grpo/completions.jsonl
     """
-    loaded = _checked(recipe, overrides)
+    loaded = checked(recipe, overrides)
     if not getattr(loaded, "rewards", None):
         raise UserError(f"{recipe}: has no rewards; give a recipe of stage grpo, dpo or evaluate that has")
     from rich.progress import Progress
@@ -383,7 +371,7 @@ def metric(
         print(json.dumps(result, ensure_ascii=False))
         return
     table = Table("number", "value")
-    for key, value in _flat(result):
+    for key, value in flat(result):
         table.add_row(key, f"{value:.4f}" if isinstance(value, float) else "-" if value is None else str(value))
     out.print(table)
 
@@ -419,261 +407,6 @@ def reward_check(
 
     raise_faults(contract_problems(address, read_settings(settings or [])))
     print(f"{address} keeps the contract: {', '.join(PROPERTIES)}")
-
-
-@bench_app.command("rewards")
-def bench_rewards(as_json: AsJson = False) -> None:
-    """Pairs of label lists, and completions, that are scored in a second, in one run on one core.
-
-    Example: emoreason bench rewards --json
-    """
-    from emoreason.bench import bench_rewards as measure
-
-    figures = measure()
-    if as_json:
-        print(json.dumps(figures))
-        return
-    table = Table("figure", "value")
-    for name, value in figures.items():
-        table.add_row(name, ", ".join(value) if isinstance(value, list) else f"{value:,}")
-    out.print(table)
-
-
-Quick = Annotated[bool, typer.Option("--quick", help="The small corner of the grid, in half a minute.")]
-MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=1, help="Leave out rows whose padded batch has more tokens than this.")]
-PlotPath = Annotated[Path | None, typer.Option("--plot", help="Draw the ratio against the prompt's tokens, the limit dashed.", metavar="FILE.png")]
-BENCH_COLUMNS = {
-    "prompt_tokens": "P", "completion_tokens": "C", "group_size": "G", "seconds": "ours, s", "trl_seconds": "TRL, s", "ratio": "ratio",
-    "limit": "limit", "memory_ratio": "memory", "prefix_grouper_seconds": "prefix_\ngrouper, s",
-}  # fmt: skip
-
-
-@bench_app.command("grpo")
-def bench_grpo(as_json: AsJson = False, plot: PlotPath = None, quick: Quick = False, max_tokens: MaxTokens = None) -> None:
-    """A GRPO update beside TRL's GRPOTrainer: the same weights, tokens and pictures, in one run.
-
-    An update takes one group through three passes: old log-probabilities,
-    reference log-probabilities, and the policy's with entropies, loss and
-    gradients. Left out on both sides: generation, rewards, preparing the batch,
-    the optimizer. Before the clock starts, all log-probabilities, the loss and
-    the gradients of both sides must agree.
-
-    The model is a random Qwen2.5-VL made here (128 wide, 2 layers, 4 heads on
-    2, a vision tower of 2 layers 32 wide), float32, on the CPU, without
-    gradient checkpointing, on as many threads as OMP_NUM_THREADS gives torch.
-    Nearly all tokens of a prompt are pictures'; completions are of one length,
-    so nothing is won by leaving padding out. No large model and no GPU is
-    measured.
-
-    ratio: TRL's seconds over ours, medians of five updates each, which take
-    turns after one to warm up.
-
-    limit: how many times fewer floating-point operations the shared form needs
-    in towers, linear layers and attention. The LM head is not counted; on a CPU
-    TRL runs it over the prompt too, so a ratio can exceed its limit.
-
-    memory: ours over TRL's, of what weights, a batch and one update add to the
-    peak of a fresh process.
-
-    prefix_grouper: seconds with that package's attention on the same packed
-    row, where it is installed.
-
-    Example: emoreason bench grpo --quick
-    """
-    _bench_training("grpo", as_json, plot, quick, max_tokens)
-
-
-@bench_app.command("dpo")
-def bench_dpo(as_json: AsJson = False, plot: PlotPath = None, quick: Quick = False) -> None:
-    """A DPO update beside TRL's DPOTrainer: chosen and rejected answers share their prompt.
-
-    An update is policy log-probabilities, reference log-probabilities, loss and
-    gradients of a few pairs, each with pictures of its own. Everything else is
-    as `emoreason bench grpo --help` says.
-
-    Example: emoreason bench dpo --json
-    """
-    _bench_training("dpo", as_json, plot, quick)
-
-
-@bench_app.command("sft")
-def bench_sft(as_json: AsJson = False, plot: PlotPath = None, quick: Quick = False) -> None:
-    """An SFT update beside TRL's SFTTrainer: no prompt is shared, but ours lays rows side by side where TRL pads them.
-
-    An update is log-probabilities, loss and gradients of answers of mixed
-    lengths to prompts of one to six pictures; prompt and completion are their
-    means. The limit counts the operations that go into padding. On padded rows
-    torch's attention on a CPU also computes what causality masks, so the ratio
-    can exceed it. Everything else is as `emoreason bench grpo --help` says.
-
-    Example: emoreason bench sft
-    """
-    _bench_training("sft", as_json, plot, quick)
-
-
-@bench_app.command("rollouts")
-def bench_rollouts(
-    as_json: AsJson = False,
-    quick: Annotated[bool, typer.Option("--quick", help="One small row and one step of each kind.")] = False,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the speeds, and the seconds of a step by part.", metavar="FILE.png")] = None,
-) -> None:
-    """Rollouts by vLLM beside transformers, the sync of the policy, and where the seconds of a GRPO step go, in one run.
-
-    The model is a random Qwen2.5-VL made here (256 wide, 4 layers, 8 heads on 4,
-    a vision tower of 2 layers 32 wide), float32, without gradient checkpointing.
-    Prompts are pictures but for some twenty tokens. Both engines run in fresh
-    processes on as many threads as OMP_NUM_THREADS gives torch, and take turns;
-    every prompt is new to them. No large model is measured, and no server.
-
-    Rollouts: tokens a second for 4 prompts x 8 completions, temperature 1,
-    medians of three after a short one to warm up. No completion ends early.
-    Left out on both sides: reading and encoding the pictures.
-
-    Sync: seconds until vLLM has proved that it holds the policy (all weights,
-    adapters merged into them, or the adapter alone), and those of the canary.
-
-    Step: a whole GRPO step on 4 x 8 completions, with a reference model; the
-    one of median length of three after a first one. log probs are the passes
-    without gradient: the reference's and, where vLLM draws, the policy's own,
-    by which TRL weighs its tokens; rest is reading, preparing and logging.
-    limit is the step without generation, sync and canary: rollouts that cost
-    nothing. reached is the limit over the step, 1 at best; below it, the share
-    of each part.
-
-    vLLM has to be installed.
-
-    Example: emoreason bench rollouts --quick
-    """
-    if plot is not None and (plot.suffix != ".png" or not plot.parent.is_dir()):
-        raise UserError(f"--plot {plot}: accepted is a file that ends in .png, in a folder that exists")
-    _quiet()
-    with _stdout_kept():
-        from emoreason.bench_rollouts import draw, measure
-
-        with err.status("rollouts") as status:
-            found = measure(quick, status.update)
-    if plot is not None:
-        draw(found, plot)
-    if as_json:
-        print(json.dumps(found))
-        return
-    rollouts = Table("P", "C", "vLLM, tokens/s", "transformers, tokens/s", "ratio", caption="P, C: tokens of a prompt and of a completion")
-    for row in found["rollouts"]:
-        speeds = [row["vllm_tokens_per_second"], row["transformers_tokens_per_second"]]
-        rollouts.add_row(str(row["prompt_tokens"]), str(row["completion_tokens"]), *(f"{speed:,.0f}" for speed in speeds), f"{row['ratio']:.3g}")
-    syncs = Table("handed over", "tensors", "sync, s", "canary, s")
-    for row in found["syncs"]:
-        syncs.add_row(row["handed_over"], str(row["num_tensors"]), f"{row['sync_seconds']:.3g}", f"{row['canary_seconds']:.3g}")
-    steps = Table("GRPO step", *(row["rollouts"] for row in found["steps"]), caption=f"vLLM {found['vllm']}; threads: {found['num_threads']}")
-    for name, key in (("seconds", "seconds"), ("limit, s", "limit_seconds"), ("reached", "limit_ratio")):
-        steps.add_row(name, *(f"{row[key]:.3g}" for row in found["steps"]))
-    steps.add_section()
-    for part in found["steps"][0]["shares"]:
-        steps.add_row(part.replace("_", " "), *(f"{row['shares'][part]:.1%}" for row in found["steps"]))
-    for table in (rollouts, syncs, steps):
-        out.print(table)
-
-
-def _bench_training(kind: str, as_json: bool, plot: Path | None, quick: bool, max_tokens: int | None = None) -> None:
-    if plot is not None and (plot.suffix != ".png" or not plot.parent.is_dir()):
-        raise UserError(f"--plot {plot}: accepted is a file that ends in .png, in a folder that exists")
-    _quiet()
-    with _stdout_kept():
-        import torch
-        from rich.progress import track
-
-        from emoreason.bench_training import GRIDS, QUICK, draw, measure
-
-    cases = (QUICK if quick else GRIDS)[kind]
-    if max_tokens is not None:
-        cases = [case for case in cases if case.group_size * (case.prompt_tokens + case.completion_tokens) <= max_tokens]
-        if not cases:
-            raise UserError(f"--max-tokens {max_tokens}: no row of the grid is that small; give more")
-    with _stdout_kept():
-        rows = list(track(measure(cases), f"{kind}, ours beside TRL's", total=len(cases), console=err))
-    if plot is not None:
-        draw(rows, plot)
-    if as_json:
-        print(json.dumps({"num_threads": torch.get_num_threads(), "rows": rows}))
-        return
-    caption = "P, C: tokens of a prompt and of a completion; G: completions a prompt"
-    table = Table(*BENCH_COLUMNS.values(), caption=f"{caption}\ntorch threads: {torch.get_num_threads()}")
-    for row in rows:
-        values = [row[name] for name in BENCH_COLUMNS]
-        table.add_row(*("-" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value) for value in values))
-    out.print(table)
-
-
-@contextmanager
-def _stdout_kept() -> Iterator[None]:
-    """What libraries print meanwhile, in this process and those that it starts, goes to stderr: DeepSpeed logs to stdout on import."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-
-
-@contextmanager
-def _paged(page: bool) -> Iterator[None]:
-    """What is printed meanwhile goes through the pager where it is longer than the terminal; nothing changes off a terminal."""
-    if not (page and out.is_terminal):
-        yield
-        return
-    with out.capture() as captured:
-        yield
-    text = captured.get()
-    if text.count("\n") < out.height:
-        out.out(text, end="", highlight=False)
-        return
-    from rich.pager import SystemPager
-
-    os.environ.setdefault("LESS", "-R")  # colours and links as they are, as git sets it
-    SystemPager().show(text)
-
-
-def _flat(values: dict, prefix: str = "") -> list[tuple[str, object]]:
-    """(dotted key, value) of everything in nested dictionaries."""
-    pairs = []
-    for key, value in values.items():
-        pairs += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
-    return pairs
-
-
-def _faults(path: Path) -> list[str]:
-    """Every fault of a recipe, in its own file and in what it names."""
-    from emoreason.preflight import check_recipe
-    from emoreason.recipe_files import load_recipe
-
-    try:
-        return check_recipe(path, load_recipe(path))
-    except UserError as error:
-        return error.faults
-
-
-def _checked(path: Path, overrides: list[str] | None):
-    """The recipe, after everything that can be checked before torch is imported."""
-    _quiet()
-    from emoreason.preflight import check_recipe
-    from emoreason.recipe_files import load_recipe
-
-    recipe = load_recipe(path, overrides)
-    if faults := check_recipe(path, recipe):
-        raise UserError(faults)
-    return recipe
-
-
-def _quiet() -> None:
-    """Progress and results only: libraries tell of each file they load."""
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
-    logging.getLogger("torch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 
 def main() -> None:

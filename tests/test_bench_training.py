@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from emoreason import bench_training, cli
 from emoreason.bench_training import GRIDS, MAKERS, QUICK, Bench, Case, check_equal, draw, measure
+from emoreason.commands import terminal
 from emoreason.flops import LanguageSizes, PromptRows, TowerSizes, padded_flops, shared_flops, speedup_limit
 
 pytestmark = pytest.mark.slow
@@ -142,7 +143,7 @@ def test_the_command_prints_json_and_draws(monkeypatch: pytest.MonkeyPatch, capf
 
 
 def test_what_libraries_print_stays_out_of_the_result(capfd) -> None:
-    with cli._stdout_kept():
+    with terminal.stdout_kept():
         print("loaded")
         subprocess.run(["echo", "started"], check=True)
     print("{}")

@@ -65,7 +65,9 @@ FLOORS = [
     Floor("measuring", "evaluate report show confidence_report pair_files", "rich matplotlib"),
     Floor("runs", "stages stages.sft stages.confidence stages.grpo stages.dpo predict release parity_gate bench_training", "prefix_grouper"),
     Floor("pipeline", "pipeline bench_rollouts"),
-    Floor("door", "cli", "typer"),
+    Floor("desk", "commands commands.terminal", "typer"),
+    Floor("counters", "commands.bench"),
+    Floor("door", "cli"),
     Floor("doormat", "__main__"),
 ]
 TORCH_LINE = next(height for height, floor in enumerate(FLOORS) if floor.name == "machines")
@@ -162,9 +164,11 @@ def test_importing_all_below_the_torch_line_leaves_torch_out() -> None:
 
 
 def test_the_door_opens_before_anything_is_loaded() -> None:
-    tree = parsed(sources()["emoreason.cli"])
-    at_the_top = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
-    assert imports(at_the_top) == {"emoreason.faults", "typer", "rich"}
+    for module in ("cli", *(name.removeprefix("emoreason.") for name in HEIGHT if name.startswith("emoreason.commands."))):
+        tree = parsed(sources()[f"emoreason.{module}"])
+        at_the_top = ast.Module([node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+        found = imports(at_the_top)
+        assert {name for name in found if not name.startswith("emoreason.commands.")} <= {"emoreason.faults", "typer", "rich"}, module
 
 
 @pytest.mark.parametrize("module", sorted(HEIGHT))
