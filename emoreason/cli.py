@@ -418,8 +418,10 @@ def main() -> None:
         if code:
             sys.exit(code)
     except UserError as error:
+        from emoreason.secrets import redacted_text
+
         for fault in error.faults:
-            print(f"error: {fault}", file=sys.stderr)
+            print(f"error: {redacted_text(fault)}", file=sys.stderr)
         sys.exit(2)
     except typer.Exit as stop:
         sys.exit(stop.exit_code)

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from emoreason.faults import UserError, did_you_mean, raise_faults
 from emoreason.recipe import CONFIG_KIND, RECIPE_CLASSES, AnyRecipe
 from emoreason.schema import describe, dotted
+from emoreason.secrets import ADVICE, HIDDEN, hide_secrets, redacted_text
 from emoreason.trainer_fields import trainer_faults
 
 
@@ -16,19 +17,31 @@ def load_recipe(path: Path, overrides: list[str] | None = None) -> AnyRecipe:
     """The recipe in a YAML file, with `key.path=value` overrides applied.
 
     Raises:
-        UserError: with every fault that the file alone shows, each with file, line and key.
+        UserError: with every fault that the file alone shows, each with file, line and key; a key or password among the values is one,
+            and is shown by none.
     """
+    try:
+        return _load(path, overrides or [])
+    except UserError as error:
+        raise UserError(redacted_text(fault) for fault in error.faults) from None
+
+
+def _load(path: Path, overrides: list[str]) -> AnyRecipe:
     values, lines = _read_yaml(path)
-    for override in overrides or []:
-        place = _apply_override(values, override)
+    places = [_apply_override(values, override) for override in overrides]
+    # From here on nothing holds a secret, so that no message of whatever library can show it.
+    values, secrets = hide_secrets(values)
+    for override, place in zip(overrides, places, strict=True):
         lines = {key: where for key, where in lines.items() if key[: len(place)] != place}
+        is_secret = any(location[: len(place)] == place for location, _ in secrets)
         for size in range(1, len(place) + 1):
-            lines.setdefault(place[:size], f"override {override!r}")
+            lines.setdefault(place[:size], f"override {_shown(override, is_secret)!r}")
     stage = values.get("stage")
     if not isinstance(stage, str) or stage not in RECIPE_CLASSES:
         raise UserError(f"{path}: stage is {stage!r}; accepted: {', '.join(RECIPE_CLASSES)}")
     recipe_class = RECIPE_CLASSES[stage]
-    faults, recipe = [], None
+    faults = [_fault(path, lines, location, f"{what}; {ADVICE}") for location, what in secrets]
+    recipe = None
     try:
         recipe = TypeAdapter(recipe_class).validate_python(values)
     except ValidationError as error:
@@ -58,7 +71,7 @@ def load_folder(folder: Path, overrides: list[str] | None = None) -> tuple[dict[
         faults.append(f"{folder}: no recipes (*.yaml) here (relative paths start at {Path.cwd()})")
     known = sorted({key for recipe_class in RECIPE_CLASSES.values() for key in recipe_class.model_fields})
     for override in sorted(set(overrides or []) - used):
-        faults.append(f"override {override!r} suits no recipe of {folder}{did_you_mean(override.partition('=')[0].split('.')[0], known)}")
+        faults.append(f"override {_shown(override)!r} suits no recipe of {folder}{did_you_mean(override.partition('=')[0].split('.')[0], known)}")
     return recipes, faults
 
 
@@ -102,7 +115,7 @@ def _read_yaml(path: Path) -> tuple[dict, dict[tuple, int]]:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{path}: not YAML: {_yaml_problem(error)}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: a recipe is a mapping of keys, this file holds {type(values).__name__}")
     lines: dict[tuple, int] = {}
@@ -110,6 +123,14 @@ def _read_yaml(path: Path) -> tuple[dict, dict[tuple, int]]:
     _walk(root, (), lines, faults, path)
     raise_faults(faults)
     return values, lines
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    """What PyYAML says, with its places and without the piece of the file that it quotes, which may be anything."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return " ".join(str(error).split())
+    said = ((error.context, error.context_mark), (error.problem, error.problem_mark))
+    return ": ".join(f"{text}{f' (line {mark.line + 1}, column {mark.column + 1})' if mark else ''}" for text, mark in said if text)
 
 
 def _walk(node: yaml.Node, location: tuple, lines: dict[tuple, int], faults: list[str], path: Path) -> None:
@@ -142,8 +163,9 @@ def read_settings(given: list[str]) -> dict[str, Any]:
 def _apply_override(values: dict, override: str) -> tuple:
     """Set `key.path=value` in nested mappings and lists, the value read as YAML; the location that was set."""
     key, equals, text = override.partition("=")
+    shown = _shown(override)
     if not equals or not key:
-        raise UserError(f"override {override!r}: give key.path=value, for example trainer.learning_rate=1.0e-6")
+        raise UserError(f"override {shown!r}: give key.path=value, for example trainer.learning_rate=1.0e-6")
     *parents, last = key.split(".")
     place: Any = values
     location: list[str | int] = []
@@ -151,20 +173,34 @@ def _apply_override(values: dict, override: str) -> tuple:
         location.append(int(part) if isinstance(place, list) and part.isdigit() else part)
         if isinstance(place, list):
             if not part.isdigit() or int(part) >= len(place):
-                raise UserError(f"override {override!r}: {part!r} is no place in a list of {len(place)}")
+                raise UserError(f"override {shown!r}: {part!r} is no place in a list of {len(place)}")
             place = place[int(part)]
         else:
             place = place.setdefault(part, {})
         if not isinstance(place, dict | list):
-            raise UserError(f"override {override!r}: {part!r} holds {place!r}, which has no keys")
+            held = hide_secrets({part: place})[0]
+            raise UserError(f"override {shown!r}: {part!r} holds {held.get(part)!r}, which has no keys")
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"override {override!r}: the value is not YAML") from error
+        raise UserError(f"override {shown!r}: the value is not YAML") from error
     if isinstance(place, list):
         if not last.isdigit() or int(last) >= len(place):
-            raise UserError(f"override {override!r}: {last!r} is no place in a list of {len(place)}")
+            raise UserError(f"override {shown!r}: {last!r} is no place in a list of {len(place)}")
         place[int(last)] = value
         return (*location, int(last))
     place[last] = value
     return (*location, last)
+
+
+def _shown(override: str, is_secret: bool = False) -> str:
+    """The override as a message may show it: without its value where that is a secret, or looks like one."""
+    key, equals, text = override.partition("=")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    name = next((part for part in reversed(key.split(".")) if not part.isdigit()), "")
+    if equals and (is_secret or hide_secrets({name: value})[1] or redacted_text(text) != text):
+        return redacted_text(f"{key}={HIDDEN}")
+    return redacted_text(override)

@@ -25,7 +25,7 @@ class Floor(NamedTuple):
 FLOORS = [
     Floor("what went wrong", "faults"),
     Floor("what went wrong with an engine", "rollouts.faults"),
-    Floor("words", "emotions taxonomies mentions stated_confidence files"),
+    Floor("words", "emotions taxonomies mentions stated_confidence files secrets"),
     Floor("what a model writes", "completions"),
     Floor("what the field knows", "mer_wheels action_units valence compat", "openpyxl"),
     Floor("and makes of it", "wheels action_unit_prototypes action_unit_files"),

@@ -16,6 +16,7 @@ from types import TracebackType
 
 from emoreason.rollouts.faults import EngineError, EngineLostError
 from emoreason.rollouts.server_client import ServerClient
+from emoreason.secrets import redacted_arguments, redacted_text
 
 HOST = "127.0.0.1"
 SERVE_ENVIRONMENT = {"VLLM_SERVER_DEV_MODE": "1"}
@@ -186,7 +187,7 @@ class ServerProcess:
         nothing = subprocess.DEVNULL
         self._watchdog = subprocess.Popen(watchdog, stdin=nothing, stdout=nothing, stderr=nothing, process_group=0)
         with self.log_path.open("ab") as log:
-            log.write(f"$ {shlex.join(self.command)}\n".encode())
+            log.write(f"$ {shlex.join(redacted_arguments(self.command))}\n".encode())
             self._log_start = log.tell()
             log.flush()
             self._server = subprocess.Popen([program, *self.command[1:]], stdin=nothing, stdout=log, stderr=subprocess.STDOUT,
@@ -228,8 +229,8 @@ class ServerProcess:
 
     def _evidence(self) -> str:
         lines = [line[:500] for line in self._log_end().splitlines() if line.strip()][-_NUM_LOG_LINES:]
-        shown = "\n".join(f"  {line}" for line in lines) or "  (it has printed nothing)"
-        return f"command: {shlex.join(self.command)}\nthe end of its log, {self.log_path}:\n{shown}"
+        shown = "\n".join(f"  {redacted_text(line)}" for line in lines) or "  (it has printed nothing)"
+        return f"command: {shlex.join(redacted_arguments(self.command))}\nthe end of its log, {self.log_path}:\n{shown}"
 
 
 @contextmanager

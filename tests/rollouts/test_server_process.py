@@ -76,6 +76,16 @@ def test_the_command_leaves_to_vllm_what_is_not_given() -> None:
     assert "--max-model-len" not in command and "--enforce-eager" not in command
 
 
+def test_neither_the_log_nor_a_message_shows_a_key(stand_in: Callable[..., ServerProcess]) -> None:
+    password, key = "tulip-" + "garden", "hf" + "_1" + "Ab" * 16
+    server = stand_in("--api-key", password, key)  # no flag of the stand-in, so it says what it was given and ends
+    with pytest.raises(EngineLostError) as failed:
+        server.start()
+    said = str(failed.value) + server.log_path.read_text().splitlines()[0]
+    assert "--api-key '(hidden)'" in said and "unrecognized arguments" in said
+    assert key not in said and password not in server.log_path.read_text().splitlines()[0]
+
+
 def test_a_server_is_ready_in_the_context_and_gone_after_it(stand_in: Callable[..., ServerProcess]) -> None:
     with stand_in("--load-s", "0.3", "--worker") as server:
         group = server.process_group
