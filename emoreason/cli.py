@@ -93,8 +93,12 @@ def run(
     recipes_dir: Annotated[Path, typer.Argument(help="A folder with one recipe a stage.", show_default=False)],
     overrides: Overrides = None,
     runs_dir: Annotated[Path | None, typer.Option(help="Write here instead of the folder that the recipes name.")] = None,
+    only_plan: Annotated[bool, typer.Option("--plan", help="Run nothing; print the jobs that are left, for slurm/pipeline.sh.")] = False,
 ) -> None:
     """Run all stages of a folder in order, evaluate each, release the last. Run it again to go on where it stopped.
+
+    --plan prints a job a line, tab-separated: its name, its script in slurm/, the jobs that it waits for (with commas, or -), and the
+    script's arguments.
 
     Example: emoreason run recipes/tiny --runs-dir runs/tiny_seed1 seed=1
     """
@@ -111,10 +115,16 @@ def run(
     faults += [fault for path, recipe in recipes.items() for fault in check_recipe(path, recipe, list(recipes.values()))]
     if faults:
         raise UserError(faults)
-    from emoreason.pipeline import make_line, run_line
-    from emoreason.report import metrics_table
+    from emoreason.line import make_line, plan
 
     training, evaluation = make_line(recipes_dir, list(recipes.values()))
+    if only_plan:
+        for job in plan(recipes, overrides or []):
+            print(job.line())
+        return
+    from emoreason.pipeline import run_line
+    from emoreason.report import metrics_table
+
     runs, released = run_line(training, evaluation, lambda line: out.rule(line))
     print(metrics_table([run_dir.path for run_dir in runs]))
     if released:

@@ -34,7 +34,7 @@ FLOORS = [
     Floor("files of sound and sight", "decoding", "numpy PIL av soundfile"),
     Floor(
         "shaping",
-        "recipe_files prompts curriculum cue_counts pair_balance media packing flops reward_contract metrics metrics.sets metrics.text "
+        "recipe_files line prompts curriculum cue_counts pair_balance media packing flops reward_contract metrics metrics.sets metrics.text "
         "metrics.bootstrap",
         "sklearn scipy",
     ),

@@ -11,7 +11,7 @@ from conftest import Line
 from emoreason.completions import Template
 from emoreason.faults import UserError
 from emoreason.files import read_json, sha256
-from emoreason.pipeline import make_line, parents_first
+from emoreason.line import make_line, parents_first
 from emoreason.recipe_files import load_folder, load_recipe
 
 pytestmark = pytest.mark.slow
