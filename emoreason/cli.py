@@ -3,6 +3,7 @@
 import errno
 import json
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -77,15 +78,22 @@ def _parity(path: Path) -> list[str]:
 def train(recipe: RecipePath, overrides: Overrides = None) -> None:
     """Run one stage. A stage that ended is skipped, one that was cut off goes on.
 
+    USR1 and TERM ask it to make room: it writes a checkpoint at the next step, in all of its processes, and ends with 75 (USR1) or 143
+    (TERM). 70 is the watchdog's, when nothing has moved for `watchdog.minutes`; 2 is a mistake of yours.
+
     Example: emoreason train recipes/tiny/stage3_grpo.yaml trainer.max_steps=20 output_dir=runs/try
     """
+    import importlib
+
+    from emoreason import preemption, ranks
+
+    preemption.listen()
     loaded = checked(recipe, overrides)
     if loaded.stage == "evaluate":
         raise UserError(f"{recipe}: stage is evaluate; run: emoreason evaluate {recipe}")
-    import importlib
-
     run_dir = importlib.import_module(f"emoreason.stages.{loaded.stage}").run(loaded)
-    out.print(f"finished: {run_dir.checkpoint_path}", highlight=False, soft_wrap=True)
+    if ranks.rank() == 0:
+        out.print(f"finished: {run_dir.checkpoint_path}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -420,35 +428,58 @@ def reward_check(
 
 
 def main() -> None:
-    """Run the command line; the user's mistakes end with exit code 2, an interrupt with 130."""
+    """Run the command line; the user's mistakes end with exit code 2, an interrupt with 130, making room with 75 or 143."""
     try:
-        # Typer turns an interrupt into an exit code that it returns.
-        if (code := app(standalone_mode=False)) == 130:
+        code = app(standalone_mode=False)
+        if code == 130:  # Typer turns an interrupt into an exit code that it returns
             raise KeyboardInterrupt
-        if code:
-            sys.exit(code)
-    except UserError as error:
-        from emoreason.secrets import redacted_text
-
-        for fault in error.faults:
-            print(f"error: {redacted_text(fault)}", file=sys.stderr)
-        sys.exit(2)
     except typer.Exit as stop:
-        sys.exit(stop.exit_code)
-    except (KeyboardInterrupt, typer.Abort):
+        code = stop.exit_code
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the last door
+        code = _code_of(error)
+    from emoreason import ranks
+
+    if code and ranks.world_size() > 1:
+        ranks.leave(code)
+    sys.exit(code or 0)
+
+
+def _code_of(error: BaseException) -> int:
+    """The exit code that an error ends with, after saying what there is to say of it."""
+    from emoreason import preemption, ranks
+
+    who = f"{ranks.name()}: " if ranks.world_size() > 1 else ""
+    if isinstance(error, preemption.Preempted):
+        if ranks.rank() == 0:
+            print(error, file=sys.stderr)
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
         print("stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
-    except Exception as error:  # the last door: what is not the user's mistake goes on as it is
-        if hasattr(error, "exit_code") and hasattr(error, "show"):  # a mistake on the command line, found by click
-            error.show()
-            sys.exit(error.exit_code)
-        if _has_no_room(error):
-            print(f"error: a file has no room: {error}; free some space or raise the limit, then run the same command again", file=sys.stderr)
-            sys.exit(2)
-        raise
+        return 130
+    if hasattr(error, "exit_code") and hasattr(error, "show"):  # a mistake on the command line, found by click
+        error.show()
+        return error.exit_code
+    if (cause := ranks.first_failure(error)) is not None:
+        print(cause, file=sys.stderr)
+        return 1
+    if isinstance(error, UserError):
+        for fault in error.faults:
+            print(f"{who}error: {fault}", file=sys.stderr)
+        return 2
+    if _has_no_room(error):
+        print(f"{who}error: a file cannot be written: {error}; free some space, or make the folder writable, then run the same command again; "
+              "the checkpoints that are there stay good", file=sys.stderr)  # fmt: skip
+        return 2
+    if who:
+        print(f"{who}failed:", file=sys.stderr)
+    traceback.print_exception(error)
+    return 1
 
 
 def _has_no_room(error: BaseException) -> bool:
-    """Full disk, quota, or limit on a file's size; safetensors reports it in an error of its own, with the number in its text."""
-    codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    return getattr(error, "errno", None) in codes or any(f"(os error {code})" in str(error) or f"code: {code}," in str(error) for code in codes)
+    """Full disk, quota, limit on a file's size, or a folder that may not be written; safetensors and torch put the number or the words into
+    an error of their own."""
+    codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+    said = str(error)
+    written = any(f"(os error {code})" in said or f"code: {code}," in said for code in codes)
+    return getattr(error, "errno", None) in codes or written or "PytorchStreamWriter failed writing" in said or "unexpected pos" in said

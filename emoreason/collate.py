@@ -128,7 +128,7 @@ class CompletionCollator:
         completions = [completion_ids(self.encoder.processor, row["prompt"], row["completion"]) for row in rows]
         batch = padded_rows(prompts, completions, self.encoder.processor.tokenizer.pad_token_id)
         mask = batch.pop("completion_mask")
-        return {**batch, "labels": batch["input_ids"].masked_fill(mask == 0, -100)}
+        return {**batch, "labels": batch["input_ids"].masked_fill(mask == 0, -100), "record_ids": [row["id"] for row in rows]}
 
 
 @dataclass
@@ -140,4 +140,5 @@ class PreferenceCollator:
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         prompts = [self.encoder(row["prompt"], row["media"]) for row in rows]
         sides = [[completion_ids(self.encoder.processor, row["prompt"], row[side]) for row in rows] for side in ("chosen", "rejected")]
-        return padded_rows(prompts * 2, sides[0] + sides[1], self.encoder.processor.tokenizer.pad_token_id)
+        batch = padded_rows(prompts * 2, sides[0] + sides[1], self.encoder.processor.tokenizer.pad_token_id)
+        return {**batch, "record_ids": [row["id"] for row in rows]}

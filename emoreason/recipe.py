@@ -8,6 +8,7 @@ from emoreason.completions import SECTIONS, AnswerKind, Template, ThinkKind
 from emoreason.emotions import LABEL_SPACES, OPEN_VOCABULARY
 from emoreason.faults import did_you_mean
 from emoreason.schema import Strict
+from emoreason.zero import zero_faults
 
 Part = Literal["vision", "projector", "language"]
 PairSource = Literal["samples", "records", "conflict", "cues"]
@@ -342,6 +343,53 @@ class Packing(Strict):
     """Longest packed row; null puts a whole micro-batch into one."""
 
 
+class Zero(Strict):
+    """DeepSpeed ZeRO (Rajbhandari et al. 2020, arXiv 1910.02054); its other settings are those of `trainer` and `model.dtype`."""
+
+    stage: Literal[1, 2, 3]
+    """What is spread over the processes: 1 the optimizer's state, 2 gradients too, 3 the weights too."""
+    offload_optimizer: bool = False
+    """The optimizer's state and step stay on the CPU."""
+    offload_parameters: bool = False
+    """With stage 3: weights stay on the CPU until they are needed."""
+    extra: dict[str, Any] = {}
+    """Any other settings of DeepSpeed, nested as in its JSON; none that the recipe says elsewhere."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Zero":
+        if self.offload_parameters and self.stage != 3:
+            raise ValueError(f"offload_parameters is true but stage is {self.stage}; only stage 3 spreads the weights")
+        if faults := zero_faults(self.extra):
+            raise ValueError("; ".join(faults))
+        return self
+
+
+class Checkpoints(Strict):
+    """Which checkpoints of a stage stay on disk while it trains; `trainer.save_steps` says when they are written."""
+
+    keep_last: Annotated[int, Field(ge=1)] = 2
+    keep_best: Annotated[int, Field(ge=0)] = 0
+    """Of those by `best_by`; their weights stay in `best/` when the run has ended."""
+    best_by: str | None = None
+    """A column of metrics.jsonl, e.g. `reward` or `loss`: its mean over the steps since the checkpoint before."""
+    best_is: Literal["highest", "lowest"] = "highest"
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Checkpoints":
+        if (self.keep_best > 0) != (self.best_by is not None):
+            raise ValueError(f"keep_best is {self.keep_best} and best_by is {self.best_by}; give both, e.g. keep_best: 1, best_by: reward")
+        return self
+
+
+class Watchdog(Strict):
+    """When a run that goes nowhere is ended, so that no node stands idle for a night."""
+
+    minutes: Annotated[float, Field(gt=0)] = 30.0
+    """Without a micro-batch, a rollout, a reward or a checkpoint that ends: every process writes its stacks to the log, and the run ends with 70."""
+    max_loss: Annotated[float, Field(gt=0)] = 1.0e4
+    """A larger loss, or one that is no number, ends the run before it reaches the weights, and says at which records."""
+
+
 class TrainingRecipe(Recipe):
     """What the training stages share."""
 
@@ -350,6 +398,10 @@ class TrainingRecipe(Recipe):
     augment: Augmentation | None = None
     trainer: dict[str, Any] = {}
     """Handed to TRL's config class unchanged: its names, its defaults."""
+    zero: Zero | None = None
+    """Spread the training over processes by DeepSpeed; null keeps a whole copy on each."""
+    checkpoints: Checkpoints = Checkpoints()
+    watchdog: Watchdog = Watchdog()
     release: bool = False
     """`emoreason run` releases the checkpoint of this stage."""
 

@@ -1,7 +1,8 @@
 """An alarm for rewards that teach nothing: constant ones, groups of equal totals, rewards that never apply."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 EQUAL = 1e-8
 """Totals that differ by no more are equal, as for TRL's frac_reward_zero_std."""
@@ -48,6 +49,16 @@ class RewardAlarm:
         self.num_steps = num_steps
         self._histories: dict[str, _History] = {}
         self._no_spread = _Streak()
+
+    def memory(self) -> dict[str, Any]:
+        """All that it has seen, as JSON takes it; `restore` takes it back."""
+        return {"no_spread": asdict(self._no_spread), "histories": {name: asdict(history) for name, history in self._histories.items()}}
+
+    def restore(self, memory: dict[str, Any]) -> None:
+        """Go on from where `memory` was taken."""
+        self._no_spread = _Streak(**memory["no_spread"])
+        self._histories = {name: _History(**{**one, "same": _Streak(**one["same"]), "absent": _Streak(**one["absent"])})
+                           for name, one in memory["histories"].items()}  # fmt: skip
 
     def observe(self, step: int, rewards: dict[str, list[float | None]], totals: list[float | None], group_size: int) -> list[str]:
         """What there is to say after this step; [] most of the time.

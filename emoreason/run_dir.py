@@ -6,6 +6,7 @@
     pairs.jsonl        the preference pairs that DPO trains on, as records; pairs.json says how alike their two sides are
     media/             links to the folders where the media of these pairs lie
     checkpoint/        the result, loadable by transformers
+    best_checkpoint/   the best by `checkpoints.best_by`, where the recipe keeps them, each loadable by transformers
     trainer/           what is needed to resume; removed when the run has ended
     eval/              a JSON file for each test set
 """
@@ -20,7 +21,9 @@ from typing import Any
 from emoreason.faults import UserError
 from emoreason.files import append_jsonl, read_json, sha256, write_json
 
-PACKAGES = ("emoreason", "torch", "transformers", "trl", "peft", "datasets", "accelerate")
+PACKAGES = ("emoreason", "torch", "transformers", "trl", "peft", "datasets", "accelerate", "deepspeed")
+MAY_CHANGE = frozenset({"checkpoints", "watchdog", "trackers"})
+"""Blocks of a recipe that do not touch what is trained; a run goes on under new ones."""
 
 
 class RunDir:
@@ -59,14 +62,22 @@ class RunDir:
         if manifest is None and self.path.exists() and any(entry.name[0] != "." for entry in self.path.iterdir()):
             raise UserError(f"{self.path}: holds files but no run.json; choose another output_dir or empty the folder")
         if manifest is not None:
-            differences = _differences(manifest["recipe"], recipe) + _differences(manifest["data"], data, "data ")
+            fixed, now = ({key: value for key, value in one.items() if key not in MAY_CHANGE} for one in (manifest["recipe"], recipe))
+            differences = _differences(fixed, now) + _differences(manifest["data"], data, "data ")
             if differences:
                 shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
                 raise UserError(f"{self.path}: holds another run ({shown}); choose another output_dir, or remove the folder to start anew")
-            return manifest["status"] != "finished"
+            is_open = manifest["status"] != "finished"
+            if is_open and manifest["recipe"] != recipe:
+                self._write({**manifest, "recipe": recipe})
+            return is_open
         self._write({"status": "running", "started": _now(), "finished": None, "recipe": recipe, "data": data, "parent": parent,
-                     "versions": _versions(), "commit": _commit()})  # fmt: skip
+                     "versions": versions(), "commit": _commit()})  # fmt: skip
         return True
+
+    def other_versions(self) -> list[str]:
+        """`package then -> now` for what has changed since the run began."""
+        return _differences(self.manifest["versions"], versions())
 
     def finish(self, **results: Any) -> None:
         """Mark the run as ended, with its results, and drop what only resuming needs."""
@@ -106,7 +117,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """{package: version} of what a run depends on."""
     installed = {}
     for package in PACKAGES:
         try:

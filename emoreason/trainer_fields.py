@@ -27,6 +27,16 @@ RESERVED = {
     "use_cpu": "the CPU is used where there is no GPU",
     "train_sampling_strategy": "the order of the data is fixed by the recipe's seed and phases",
     "resume_from_checkpoint": "the same command resumes by itself",
+    "deepspeed": "write zero: {stage: 2} or {stage: 3}, and anything else of DeepSpeed's under zero.extra",
+    "fsdp": "write zero: {stage: 3}, which spreads the weights too",
+    "fsdp_config": "write zero: {stage: 3}, which spreads the weights too",
+    "save_total_limit": "write checkpoints: {keep_last: N}",
+    "save_only_model": "a checkpoint without the optimizer's state cannot be resumed, so it is always false",
+    "save_on_each_node": "one folder that all nodes see holds the checkpoints",
+    "load_best_model_at_end": "write checkpoints: {keep_best: 1, best_by: reward}; the last checkpoint stays the run's",
+    "metric_for_best_model": "write checkpoints.best_by",
+    "greater_is_better": "write checkpoints.best_is",
+    "logging_nan_inf_filter": "a loss that is no number ends the run, so it is always false",
 }
 
 

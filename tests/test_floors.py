@@ -23,14 +23,14 @@ class Floor(NamedTuple):
 
 
 FLOORS = [
-    Floor("what went wrong", "faults"),
+    Floor("what went wrong", "faults preemption ranks"),
     Floor("what went wrong with an engine", "rollouts.faults"),
     Floor("words", "emotions taxonomies mentions stated_confidence files secrets"),
     Floor("what a model writes", "completions"),
     Floor("what the field knows", "mer_wheels action_units valence compat", "openpyxl"),
     Floor("and makes of it", "wheels action_unit_prototypes action_unit_files"),
-    Floor("strictness", "schema trainer_fields", "pydantic"),
-    Floor("contracts", "records recipe rewarding run_dir reward_alarm reward_samples", "yaml pebble"),
+    Floor("strictness", "schema trainer_fields zero", "pydantic"),
+    Floor("contracts", "checkpoints records recipe rewarding run_dir reward_alarm reward_samples", "yaml pebble"),
     Floor("files of sound and sight", "decoding", "numpy PIL av soundfile"),
     Floor(
         "shaping",
@@ -49,7 +49,7 @@ FLOORS = [
     # The torch line.
     Floor(
         "machines",
-        "families rollouts rollouts.server_client rollouts.deadline rollouts.weights trainers trainers.callbacks from_scratch_warm_start",
+        "families rollouts rollouts.server_client rollouts.deadline rollouts.weights trainers trainers.watchdog from_scratch_warm_start",
         "torch transformers datasets peft tokenizers accelerate packaging safetensors httpx anyio",
     ),
     Floor("what models read", "collate models from_scratch rollouts.server_process rollouts.vllm_folder"),
@@ -60,6 +60,7 @@ FLOORS = [
     Floor("vLLM there", "rollouts.server_engine"),
     Floor("whichever", "rollouts.opening trainers.policy_sync", "trl"),
     # `session` opens models and resumes from what `callbacks` marks; the trainers sample with the engine's inputs.
+    Floor("what every trainer does", "trainers.callbacks trainers.guarded"),
     Floor("drives", "trainers.session trainers.grpo trainers.dpo"),
     # Stages, release and predict sample through `evaluate`, and release prints the table of `report`.
     Floor("measuring", "evaluate report show confidence_report pair_files", "rich matplotlib"),

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from accelerate import PartialState
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig
 
 from emoreason.collate import CompletionCollator, PromptEncoder
 from emoreason.completions import Template, parse_completion, with_confidence
@@ -37,7 +37,8 @@ from emoreason.models import lora_config
 from emoreason.recipe import ConfidenceRecipe
 from emoreason.rollouts.opening import open_engine
 from emoreason.run_dir import RunDir
-from emoreason.trainers.callbacks import MarkComplete, MetricsLog
+from emoreason.trainers.callbacks import MetricsLog
+from emoreason.trainers.guarded import MediaSFTTrainer
 from emoreason.trainers.session import begin_run, finish_run, num_rows, open_model, sampled_once, share_prompts, train_and_save, trainer_config
 from emoreason.training_data import Example, Rows, check_lengths, completion_message, lazy_dataset, read_sources
 
@@ -59,7 +60,7 @@ def run(recipe: ConfidenceRecipe) -> RunDir:
     if not run_dir.checkpoint_path.exists():
         model, processor = open_model(recipe, recipe.model.freeze)
         rows = [[(examples[answer.record_id], answer) for answer in answers] for answers in by_source]
-        train_and_save(make_trainer(recipe, config, model, processor, rows, order, run_dir), processor, run_dir.checkpoint_path)
+        train_and_save(make_trainer(recipe, config, model, processor, rows, order, run_dir), recipe, processor, run_dir.checkpoint_path)
     answers = [answer for one in judged.values() for answer in one]
     targets = [answer.target for answer in answers]
     histogram = target_histogram(targets, [by_source[source][place].target for source, place in order])
@@ -124,7 +125,7 @@ def compare_targets(run_dir: RunDir, answers: list[Answer]) -> None:
 def make_trainer(
     recipe: ConfidenceRecipe, config: SFTConfig, model, processor, sources: list[list[tuple[Example, Answer]]],
     order: list[tuple[int, int]], run_dir: RunDir,
-) -> SFTTrainer:  # fmt: skip
+) -> MediaSFTTrainer:  # fmt: skip
     """TRL's SFT trainer on the judged answers in this order; the prompt of a wrong one ends where its confidence begins."""
     rows = Rows(recipe, recipe.template.build(), recipe.augment)
 
@@ -141,10 +142,10 @@ def make_trainer(
     encoder = PromptEncoder(processor, model.config, recipe.media)
     check_lengths(encoder, (row(*judged) for source in sources for judged in source), config.max_length, "trainer.max_length")
     dataset = lazy_dataset(len(order), lambda index: row(*sources[order[index][0]][order[index][1]]))
-    trainer = SFTTrainer(
+    trainer = MediaSFTTrainer(
         model, config, train_dataset=dataset, processing_class=processor, data_collator=CompletionCollator(encoder),
         peft_config=lora_config(recipe.model.lora, model) if recipe.model.lora else None,
-        callbacks=[MetricsLog(run_dir, "confidence"), MarkComplete()],
+        callbacks=[MetricsLog(run_dir, "confidence")],
     )  # fmt: skip
     share_prompts(trainer, recipe)
     return trainer

@@ -27,7 +27,7 @@ from emoreason.records import Record
 from emoreason.rewarding import RewardFunc, total_reward
 from emoreason.rollouts.opening import open_engine
 from emoreason.run_dir import RunDir
-from emoreason.trainers.callbacks import MarkComplete, MetricsLog
+from emoreason.trainers.callbacks import MetricsLog
 from emoreason.trainers.dpo import ComparisonCollator, MediaDPOTrainer
 from emoreason.trainers.session import begin_run, finish_run, num_rows, open_model, sampled_once, share_prompts, train_and_save, trainer_config
 from emoreason.training_data import Example, Rows, check_lengths, completion_message, lazy_dataset, read_sources
@@ -55,7 +55,7 @@ def run(recipe: DpoRecipe) -> RunDir:
         config = trainer_config("dpo", recipe, run_dir.trainer_path)
         model, processor = open_model(recipe, recipe.model.freeze)
         by_source = [from_records(pairs, {example.record.id for example in source}) for source in sources]
-        train_and_save(make_trainer(recipe, config, model, processor, by_source, run_dir), processor, run_dir.checkpoint_path)
+        train_and_save(make_trainer(recipe, config, model, processor, by_source, run_dir), recipe, processor, run_dir.checkpoint_path)
     finish_run(run_dir, num_records=len(examples), num_pairs=len(pairs), num_records_with_pairs=num_records_with_pairs)
     return run_dir
 
@@ -115,7 +115,7 @@ def make_trainer(recipe: DpoRecipe, config: DPOConfig, model, processor, sources
         model, None, config, train_dataset=dataset, processing_class=processor,
         data_collator=ComparisonCollator(PreferenceCollator(encoder), recipe.preference.text_prior > 0), preference=recipe.preference,
         peft_config=lora_config(recipe.model.lora, model) if recipe.model.lora else None,
-        callbacks=[MetricsLog(run_dir, "dpo"), MarkComplete()],
+        callbacks=[MetricsLog(run_dir, "dpo")],
     )  # fmt: skip
     share_prompts(trainer, recipe)
     return trainer

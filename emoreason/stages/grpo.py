@@ -20,8 +20,8 @@ from emoreason.rewarding import RewardFunc
 from emoreason.rollouts import Engine
 from emoreason.rollouts.opening import start_vllm
 from emoreason.run_dir import RunDir
-from emoreason.trainers.callbacks import MarkComplete, MetricsLog
-from emoreason.trainers.grpo import MediaGRPOTrainer, drop_repeated_completions
+from emoreason.trainers.callbacks import MetricsLog
+from emoreason.trainers.grpo import MediaGRPOTrainer
 from emoreason.trainers.policy_sync import PolicySync
 from emoreason.trainers.session import begin_run, finish_run, open_model, share_prompts, train_and_save, trainer_config
 from emoreason.training_data import Example, Rows, check_lengths, lazy_dataset, one_of_each_kind, read_sources
@@ -37,10 +37,7 @@ def run(recipe: GrpoRecipe) -> RunDir:
         model, processor = open_model(recipe, recipe.model.freeze)
         with rollout_engine(recipe, run_dir) as engine:
             trainer = make_trainer(recipe, config, model, processor, run_dir, engine)
-            if trainer.is_world_process_zero():
-                drop_repeated_completions(run_dir)
-            trainer.accelerator.wait_for_everyone()
-            train_and_save(trainer, processor, run_dir.checkpoint_path)
+            train_and_save(trainer, recipe, processor, run_dir.checkpoint_path)
     finish_run(run_dir)
     return run_dir
 
@@ -82,7 +79,7 @@ def make_trainer(
         model, rewards, config, train_dataset=dataset, processing_class=processor, encoder=encoder, run_dir=run_dir,
         alarm_steps=recipe.reward_alarm_steps, max_resamples=recipe.max_resamples,
         peft_config=lora_config(recipe.model.lora, model) if recipe.model.lora else None,
-        callbacks=[MetricsLog(run_dir, "grpo"), MarkComplete()], engine=engine,
+        callbacks=[MetricsLog(run_dir, "grpo")], engine=engine,
         sync=lambda trainer: PolicySync(trainer.accelerator.unwrap_model(trainer.model), processor, trainer.accelerator, engine, recipe.rollouts,
                                         fixed, run_dir.path / "adapters"),
     )  # fmt: skip

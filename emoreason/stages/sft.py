@@ -13,16 +13,18 @@ from accelerate import PartialState
 from peft import PeftModel, get_peft_model
 from rich.console import Console
 from rich.progress import Progress
-from trl import SFTConfig, SFTTrainer
+from transformers import PreTrainedModel, ProcessorMixin
+from trl import SFTConfig
 
 from emoreason.collate import CompletionCollator, PromptEncoder
 from emoreason.curriculum import mix
 from emoreason.from_scratch import build_checkpoint
-from emoreason.models import freeze, lora_config
+from emoreason.models import lora_config
 from emoreason.prompts import instruction_for, target_text
 from emoreason.recipe import Phase, SftRecipe
 from emoreason.run_dir import RunDir
-from emoreason.trainers.callbacks import MarkComplete, MetricsLog
+from emoreason.trainers.callbacks import MetricsLog
+from emoreason.trainers.guarded import MediaSFTTrainer
 from emoreason.trainers.session import begin_run, finish_run, num_rows, open_model, share_prompts, train_and_save, trainer_config
 from emoreason.training_data import Example, Rows, check_lengths, completion_message, lazy_dataset, read_sources
 
@@ -39,28 +41,28 @@ def run(recipe: SftRecipe) -> RunDir:
     folders = [run_dir.trainer_path / f"{number}_{phase.name}" for number, phase in enumerate(recipe.phases, start=1)]
     configs = [trainer_config("sft", recipe, folder / "steps", phase.trainer) for folder, phase in zip(folders, recipe.phases, strict=True)]
     destinations = [*(folder / "model" for folder in folders[:-1]), run_dir.checkpoint_path]
-    done = [destination for destination in destinations if destination.exists()]
-    if recipe.model.lora:
-        model, processor = open_model(recipe, recipe.model.freeze)
-        # The phases train one adapter on one base, so that nothing of the folder for resuming is needed afterwards.
-        fresh = lora_config(recipe.model.lora, model)
-        model = PeftModel.from_pretrained(model, done[-1], is_trainable=True) if done else get_peft_model(model, fresh)
-    else:
-        path = str(done[-1]) if done else recipe.model.path
-        model, processor = open_model(recipe.model_copy(update={"model": recipe.model.model_copy(update={"path": path})}), recipe.model.freeze)
-    for phase, config, destination in zip(recipe.phases, configs, destinations, strict=True):
-        if destination.exists():
-            continue
-        if not recipe.model.lora:
-            freeze(model, recipe.model.freeze if phase.freeze is None else phase.freeze)
-        trainer = make_trainer(recipe, phase, config, model, processor, run_dir)
-        train_and_save(trainer, processor, destination)
-        model = trainer.model
+    for number, (phase, config, destination) in enumerate(zip(recipe.phases, configs, destinations, strict=True)):
+        if not destination.exists():
+            model, processor = open_phase(recipe, phase, destinations[number - 1] if number else None)
+            train_and_save(make_trainer(recipe, phase, config, model, processor, run_dir), recipe, processor, destination)
     finish_run(run_dir)
     return run_dir
 
 
-def make_trainer(recipe: SftRecipe, phase: Phase, config: SFTConfig, model, processor, run_dir: RunDir) -> SFTTrainer:
+def open_phase(recipe: SftRecipe, phase: Phase, before: Path | None) -> tuple[PreTrainedModel | PeftModel, ProcessorMixin]:
+    """The model that a phase trains, read from what the phase before has written, so that it is the same after an interruption.
+
+    The phases train one adapter on one base, so that nothing of the folder for resuming is needed afterwards.
+    """
+    if recipe.model.lora:
+        model, processor = open_model(recipe, recipe.model.freeze)
+        fresh = lora_config(recipe.model.lora, model)
+        return (PeftModel.from_pretrained(model, before, is_trainable=True) if before else get_peft_model(model, fresh)), processor
+    settings = recipe.model.model_copy(update={"path": str(before or recipe.model.path)})
+    return open_model(recipe.model_copy(update={"model": settings}), recipe.model.freeze if phase.freeze is None else phase.freeze)
+
+
+def make_trainer(recipe: SftRecipe, phase: Phase, config: SFTConfig, model, processor, run_dir: RunDir) -> MediaSFTTrainer:
     """TRL's trainer over one phase's rows, in their order."""
     template = (phase.template or recipe.template).build()
     rows = Rows(recipe, template, recipe.augment)
@@ -74,9 +76,9 @@ def make_trainer(recipe: SftRecipe, phase: Phase, config: SFTConfig, model, proc
     encoder = PromptEncoder(processor, model.config, recipe.media)
     check_lengths(encoder, (row(example, 0) for source in sources for example in source), config.max_length, "trainer.max_length")
     dataset = lazy_dataset(len(order), lambda index: row(sources[order[index][0]][order[index][1]], index))
-    callbacks = [MetricsLog(run_dir, phase.name), MarkComplete()]
+    callbacks = [MetricsLog(run_dir, phase.name)]
     collator = CompletionCollator(encoder)
-    trainer = SFTTrainer(model, config, train_dataset=dataset, processing_class=processor, data_collator=collator, callbacks=callbacks)
+    trainer = MediaSFTTrainer(model, config, train_dataset=dataset, processing_class=processor, data_collator=collator, callbacks=callbacks)
     share_prompts(trainer, recipe)
     return trainer
 

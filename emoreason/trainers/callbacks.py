@@ -1,15 +1,23 @@
-"""Callbacks for any Hugging Face trainer: metrics as JSON Lines, and checkpoints that say when they are complete."""
+"""Callbacks for any Hugging Face trainer: metrics as JSON Lines, checkpoints that are sealed and kept, signals that all processes follow."""
 
 import json
-import shutil
+import logging
+import time
 from pathlib import Path
+from typing import Any
 
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
 from transformers import TrainerCallback
 
-from emoreason.files import write_json, write_jsonl
-from emoreason.run_dir import RunDir
+from emoreason import checkpoints, preemption
+from emoreason.files import write_jsonl
+from emoreason.recipe import Checkpoints
+from emoreason.run_dir import RunDir, publish
+from emoreason.trainers.watchdog import alive
 
-COMPLETE = "complete.json"
+_LOG = logging.getLogger("emoreason")
 
 
 class MetricsLog(TrainerCallback):
@@ -21,6 +29,7 @@ class MetricsLog(TrainerCallback):
     def on_train_begin(self, args, state, control, **kwargs):
         path = self.run_dir.metrics_path
         if state.is_world_process_zero and path.exists():
+            # A line that was cut off by the end of the process belongs to a step that is done again.
             rows = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
             write_jsonl(path, [row for row in rows if row["phase"] != self.phase or row["step"] <= state.global_step])
 
@@ -29,20 +38,58 @@ class MetricsLog(TrainerCallback):
             self.run_dir.log({"phase": self.phase, "step": state.global_step, **logs})
 
 
-class MarkComplete(TrainerCallback):
-    """Write a marker into each checkpoint after all of it has been saved; a process killed before leaves none."""
+class KeepCheckpoints(TrainerCallback):
+    """Seals each checkpoint that the trainer has written aside, moves it to its place, and removes those that are not kept.
+
+    The trainer's `output_dir` is the folder `aside`, so a checkpoint that a process was killed over is never taken for a whole one.
+    """
+
+    def __init__(self, folder: Path, settings: Checkpoints, accelerator: Accelerator, facts: dict[str, Any]):
+        self.folder, self.settings, self.accelerator, self.facts = folder, settings, accelerator, facts
+        self._before, self._started = 0, 0.0
+        self.seconds = 0.0
+        """That checkpoints have taken so far, writing included."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self._before = state.global_step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        self._started = time.perf_counter()
 
     def on_save(self, args, state, control, **kwargs):
-        if state.is_world_process_zero:
-            write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / COMPLETE, {"step": state.global_step})
+        alive()
+        name = f"checkpoint-{state.global_step}"
+        aside, place = Path(args.output_dir) / name, self.folder / name
+        self.accelerator.wait_for_everyone()  # every process has written its part
+        names = checkpoints.file_names(aside)
+        share = checkpoints.digests(aside, names[self.accelerator.process_index :: self.accelerator.num_processes])
+        found = dict(gather_object(list(share.items())))
+        if self.accelerator.is_main_process:
+            merit = checkpoints.merit_of(state.log_history, self.settings.best_by, self._before)
+            checkpoints.seal(aside, found, {"step": state.global_step, "merit": merit, **self.facts})
+            publish(aside, place)
+            for old in checkpoints.stale(self.folder, self.settings.keep_last, self.settings.keep_best, self.settings.best_is):
+                checkpoints.remove(old)
+        self.accelerator.wait_for_everyone()
+        self._before = state.global_step
+        self.seconds += time.perf_counter() - self._started
+        alive()
 
 
-def newest_complete(trainer_path: Path) -> str | None:
-    """The newest checkpoint that was saved whole, or None. Checkpoints that were cut off are removed."""
-    complete = {}
-    for folder in trainer_path.glob("checkpoint-*"):
-        if (folder / COMPLETE).exists():
-            complete[int(folder.name.rpartition("-")[2])] = folder
-        else:
-            shutil.rmtree(folder)
-    return str(complete[max(complete)]) if complete else None
+class MakeRoom(TrainerCallback):
+    """Where any process has been sent USR1 or TERM, all of them write a checkpoint at the next step at which one can be written, and stop."""
+
+    def __init__(self, accelerator: Accelerator):
+        self.accelerator = accelerator
+        self.is_asked = False
+
+    def on_step_end(self, args, state, control, **kwargs):
+        asked = torch.tensor(int(preemption.requested() is not None), device=self.accelerator.device)
+        self.is_asked = bool(self.accelerator.reduce(asked, reduction="sum"))
+        if self.is_asked:
+            control.should_save = True
+            _LOG.warning("asked to make room: a checkpoint is written at step %d", state.global_step)
+
+    def on_save(self, args, state, control, **kwargs):
+        if self.is_asked and state.global_step < state.max_steps:
+            control.should_training_stop = True

@@ -25,6 +25,7 @@ from trl.trainer.utils import use_adapter
 from emoreason.collate import EncodedPrompt, PreferenceCollator, completion_ids, padded_rows
 from emoreason.faults import UserError
 from emoreason.recipe import PreferenceLoss
+from emoreason.trainers.guarded import GuardedTrainer
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class ComparisonCollator:
         batch = padded_rows(built.prompts, built.answers, encoder.processor.tokenizer.pad_token_id)
         if self.text_prior:
             batch["without_media"] = padded_rows(built.bare, built.answers, encoder.processor.tokenizer.pad_token_id)
-        return {**batch, "comparisons": built.comparisons}
+        return {**batch, "comparisons": built.comparisons, "record_ids": [row["id"] for row in rows]}
 
 
 @dataclass
@@ -85,7 +86,7 @@ def without_media(prompt: list[dict]) -> list[dict]:
     return [{**message, "content": [part for part in message["content"] if part["type"] == "text"]} for message in prompt]
 
 
-class MediaDPOTrainer(DPOTrainer):
+class MediaDPOTrainer(GuardedTrainer, DPOTrainer):
     """`trl.DPOTrainer` whose batches may hold comparisons instead of pairs; see the module for the loss."""
 
     def __init__(self, *args, preference: PreferenceLoss, **kwargs):

@@ -13,19 +13,20 @@ import logging
 from collections.abc import Callable
 from functools import partial
 from itertools import chain, groupby
+from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import gather
 from peft import PeftModel
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, TrainerCallback
 from trl import GRPOTrainer
 
 from emoreason.collate import EncodedPrompt, PromptEncoder
 from emoreason.completions import completion_text
 from emoreason.families import placeholder_ids
 from emoreason.faults import UserError
-from emoreason.files import append_jsonl, write_jsonl
+from emoreason.files import append_jsonl, read_json, write_json, write_jsonl
 from emoreason.recipe import Sampling
 from emoreason.reward_alarm import RewardAlarm
 from emoreason.rewarding import masked_rows
@@ -33,14 +34,17 @@ from emoreason.rollout_statistics import pearson
 from emoreason.rollouts import Engine
 from emoreason.rollouts.transformers_engine import prompt_inputs
 from emoreason.run_dir import RunDir
-from emoreason.trainers.callbacks import newest_complete
+from emoreason.trainers.guarded import GuardedTrainer
 from emoreason.trainers.policy_sync import PolicySync
+from emoreason.trainers.watchdog import alive
 
 _LOG = logging.getLogger("emoreason")
 LEFT_PADDED = ("prompt_ids", "prompt_mask")
+ALARM = "reward_alarm.json"
+"""In a checkpoint: what the alarm has seen."""
 
 
-class MediaGRPOTrainer(GRPOTrainer):
+class MediaGRPOTrainer(GuardedTrainer, GRPOTrainer):
     """`trl.GRPOTrainer` on rows of `prompt`, `media` and reward columns.
 
     Every completion and its rewards go to the run's completions.jsonl. A completion that a reward could not score gets no reward
@@ -59,6 +63,7 @@ class MediaGRPOTrainer(GRPOTrainer):
             self._sample_by(engine, sync)
         self.encoder, self.run_dir, self.max_resamples = encoder, run_dir, max_resamples
         self.alarm = RewardAlarm(alarm_steps) if alarm_steps else None
+        self.add_callback(GoOn(run_dir, self.alarm))
         self._rows: list[EncodedPrompt] = []
         """The prompts of the rows that are being generated or scored."""
         self._draw = 0
@@ -81,6 +86,11 @@ class MediaGRPOTrainer(GRPOTrainer):
         if self.loss_type == "vespo" and self.vllm_importance_sampling_correction and not self.vllm_importance_sampling_mode.startswith("token_"):
             raise UserError(f"trainer.vllm_importance_sampling_mode {self.vllm_importance_sampling_mode}: the vespo loss weighs tokens; "
                             "accepted with rollouts by an engine: token_truncate, token_mask")
+
+    @property
+    def can_save(self) -> bool:
+        """Completions that still wait to be trained on are in no checkpoint, so one is written where none wait."""
+        return self._step % (self.args.steps_per_generation * self.num_iterations) == 0
 
     @property
     def _policy(self) -> PreTrainedModel:
@@ -139,11 +149,12 @@ class MediaGRPOTrainer(GRPOTrainer):
         return output
 
     def _scored(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        alive()
         self._rows = [self.encoder(row["prompt"], row["media"]) for row in inputs]
         rows = self._rows
         output = super()._generate_and_score_completions(inputs)
         self._write_completions(output)
-        return {**output, "prompts": rows}
+        return {**output, "prompts": rows, "record_ids": [row["id"] for row in inputs]}
 
     def _write_completions(self, output: dict[str, Any]) -> None:
         """What was drawn, its rewards and its advantage, a line each, and how reward goes with length."""
@@ -168,7 +179,7 @@ class MediaGRPOTrainer(GRPOTrainer):
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
     def _compute_loss(self, model, inputs):
-        self._rows = inputs["prompts"]
+        self._rows, self.batch_ids = inputs["prompts"], inputs["record_ids"]
         return super()._compute_loss(model, inputs)
 
     def _get_per_token_logps_and_entropies(
@@ -189,7 +200,9 @@ class MediaGRPOTrainer(GRPOTrainer):
         return log_probs, entropies, torch.stack([output.aux_loss for output in outputs]).mean() if compute_aux_loss else None
 
     def _calculate_rewards(self, inputs, prompts, completions, completion_ids_list):
+        alive()
         scores = super()._calculate_rewards(inputs, prompts, completions, completion_ids_list)
+        alive()
         # `scores` are gathered over all processes; this process writes the rows that are its own.
         start = self.accelerator.process_index * len(completions)
         masked = masked_rows(self.reward_funcs)
@@ -275,12 +288,24 @@ def _widened(tensor: torch.Tensor, width: int, fill: int, left: bool) -> torch.T
     return torch.nn.functional.pad(tensor, (missing, 0) if left else (0, missing), value=fill)
 
 
-def drop_repeated_completions(run_dir: RunDir) -> None:
-    """Drop the completions of steps that the run will do again: those after the checkpoint that it resumes from."""
-    if not run_dir.completions_path.exists():
-        return
-    checkpoint = newest_complete(run_dir.trainer_path)
-    resumed_step = int(checkpoint.rpartition("-")[2]) if checkpoint else 0
-    # A line that was cut off by the end of the process belongs to a step that is done again.
-    lines = [line for line in run_dir.completions_path.read_text().splitlines() if line.endswith("}")]
-    write_jsonl(run_dir.completions_path, [row for row in map(json.loads, lines) if row["step"] < resumed_step])
+class GoOn(TrainerCallback):
+    """What a GRPO run needs beside the trainer's own checkpoint to go on as if nothing had happened: the alarm's memory, and no line twice."""
+
+    def __init__(self, run_dir: RunDir, alarm: RewardAlarm | None):
+        self.run_dir, self.alarm = run_dir, alarm
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if not state.is_world_process_zero:
+            return
+        path = self.run_dir.completions_path
+        if path.exists():
+            # A line that was cut off by the end of the process belongs to a step that is done again.
+            lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
+            write_jsonl(path, [row for row in map(json.loads, lines) if row["step"] < state.global_step])
+        remembered = self.run_dir.trainer_path / f"checkpoint-{state.global_step}" / ALARM
+        if self.alarm and remembered.exists():
+            self.alarm.restore(read_json(remembered))
+
+    def on_save(self, args, state, control, **kwargs):
+        if self.alarm and state.is_world_process_zero:
+            write_json(Path(args.output_dir) / f"checkpoint-{state.global_step}" / ALARM, self.alarm.memory())

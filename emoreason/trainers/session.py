@@ -1,25 +1,40 @@
 """What every stage does in the same way, on one process or many: begin, sample, configure, open, train, save, finish."""
 
 import json
+import logging
+import os
+import shutil
+import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 from peft import PeftModel
 from transformers import PreTrainedModel, ProcessorMixin, Trainer
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from trl import DPOConfig, GRPOConfig, SFTConfig
 
+from emoreason import checkpoints, preemption, ranks
 from emoreason.faults import UserError
-from emoreason.files import write_jsonl
+from emoreason.files import read_json, write_jsonl
 from emoreason.models import freeze, load_model, load_processor
-from emoreason.recipe import Part, TrainingRecipe
-from emoreason.run_dir import RunDir, publish
+from emoreason.preemption import Preempted
+from emoreason.recipe import Checkpoints, Part, TrainingRecipe
+from emoreason.run_dir import RunDir, publish, versions
 from emoreason.shared_prefix import share_prefixes
-from emoreason.trainers.callbacks import newest_complete
+from emoreason.trainers.callbacks import KeepCheckpoints, MakeRoom
+from emoreason.trainers.guarded import GuardedTrainer
+from emoreason.trainers.watchdog import Watchdog
+from emoreason.zero import deepspeed_settings
 
+_LOG = logging.getLogger("emoreason")
 CONFIGS = {"sft": SFTConfig, "grpo": GRPOConfig, "dpo": DPOConfig}
+TRAINING_STATE = ("*.pt", "*.pth", "*.bin", "global_step*", "latest", "zero_to_fp32.py", "trainer_state.json", checkpoints.SEAL)
+"""What of a checkpoint only training needs."""
 
 
 def begin_run(recipe: TrainingRecipe, data_paths: list[str]) -> tuple[RunDir, bool]:
@@ -27,12 +42,16 @@ def begin_run(recipe: TrainingRecipe, data_paths: list[str]) -> tuple[RunDir, bo
     run_dir = RunDir(recipe.output_dir)
     with PartialState().main_process_first():
         is_open = run_dir.begin(recipe.model_dump(), data_paths, recipe.model.path)
+        for change in run_dir.other_versions() if PartialState().is_main_process and is_open else []:
+            _LOG.warning("%s was begun with %s; numbers may differ from there on", run_dir.path, change)
+    ranks.watch_failures(run_dir.path)
     return run_dir, is_open
 
 
 def finish_run(run_dir: RunDir, **results: Any) -> None:
     """Mark the run as ended once every process is here."""
     state = PartialState()
+    unset_hf_deepspeed_config()  # or models that are loaded from here on would be spread over the processes
     state.wait_for_everyone()
     if state.is_main_process:
         run_dir.finish(**results)
@@ -70,14 +89,26 @@ def trainer_config(kind: str, recipe: TrainingRecipe, output_dir: Path, override
         UserError: TRL refuses the settings together, in its own words.
     """
     settings = {"report_to": "none", "bf16": recipe.model.dtype == "bfloat16", **recipe.trainer, **(overrides or {})}
-    fixed = {"output_dir": str(output_dir), "seed": recipe.seed, "data_seed": recipe.seed, "remove_unused_columns": False,
-             "use_cpu": not torch.cuda.is_available()}  # fmt: skip
+    fixed = {"output_dir": str(output_dir / checkpoints.ASIDE), "seed": recipe.seed, "data_seed": recipe.seed, "remove_unused_columns": False,
+             "use_cpu": not torch.cuda.is_available(), "logging_nan_inf_filter": False}  # fmt: skip
     if kind == "sft":
         fixed["train_sampling_strategy"] = "sequential"  # the mix is in training order already
+    if recipe.zero:
+        _stand_alone()
+        fixed["deepspeed"] = deepspeed_settings(**recipe.zero.model_dump(), dtype=recipe.model.dtype, trainer=settings)
     try:
         return CONFIGS[kind](**{**settings, **fixed})
     except (TypeError, ValueError) as error:
         raise UserError(f"trainer: {CONFIGS[kind].__name__} refuses these settings: {error}") from error
+
+
+def _stand_alone() -> None:
+    """Tell DeepSpeed that one process is all there is, where no launcher has told it anything."""
+    if "RANK" not in os.environ:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
 
 
 def num_rows(config: SFTConfig) -> int | None:
@@ -115,16 +146,69 @@ def restore_weights(model: PreTrainedModel, checkpoint: str) -> None:
     model.load_state_dict(type(model).from_pretrained(checkpoint, dtype=model.dtype).state_dict(), strict=True)
 
 
-def train_and_save(trainer: Trainer, processor: ProcessorMixin, destination: Path) -> None:
-    """Train, from the newest complete checkpoint where there is one, and put the result at `destination`, whole or not at all."""
-    checkpoint = newest_complete(Path(trainer.args.output_dir))
+def keep_checkpoints(trainer: GuardedTrainer, recipe: TrainingRecipe) -> Path:
+    """Let this trainer's checkpoints be sealed and kept as the recipe says, and signals and losses be minded; the folder of the checkpoints."""
+    args, accelerator = trainer.args, trainer.accelerator
+    folder = Path(args.output_dir).parent
+    facts = {"world_size": args.world_size, "zero_stage": recipe.zero.stage if recipe.zero else 0, "versions": versions(),
+             "rows_per_step": args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size}  # fmt: skip
+    trainer.max_loss = recipe.watchdog.max_loss
+    trainer.add_callback(MakeRoom(accelerator))
+    trainer.add_callback(KeepCheckpoints(folder, recipe.checkpoints, accelerator, facts))
+    return folder
+
+
+def checkpoint_to_resume(folder: Path, facts: dict[str, Any]) -> str | None:
+    """The newest good checkpoint, the same for every process, or None. What was left half written is removed.
+
+    Raises:
+        UserError: it was written by another number of processes, under another ZeRO stage, or with another number of rows a step.
+    """
+    found: list[str | None] = [None]
+    if PartialState().is_main_process:
+        checkpoints.clear_aside(folder)
+        newest = checkpoints.newest_good(folder, _LOG.warning)
+        found = [str(newest) if newest else None]
+    broadcast_object_list(found)
+    if found[0] is None:
+        return None
+    refused, noted = checkpoints.misfits(read_json(Path(found[0]) / checkpoints.SEAL), facts)
+    if refused:
+        raise UserError(f"{found[0]}: cannot be gone on with: {'; '.join(refused)}; start it as it was, or start anew from its weights: another "
+                        f"output_dir, and model.path={found[0]}")
+    for change in noted if PartialState().is_main_process else []:
+        _LOG.warning("%s: %s; numbers may differ from there on", found[0], change)
+    return found[0]
+
+
+def train_and_save(trainer: GuardedTrainer, recipe: TrainingRecipe, processor: ProcessorMixin, destination: Path) -> None:
+    """Train, from the newest good checkpoint where there is one, and put the result at `destination`, whole or not at all.
+
+    Raises:
+        Preempted: USR1 or TERM has come; a checkpoint of the last step is there.
+    """
+    folder = keep_checkpoints(trainer, recipe)
+    keeper = next(one for one in trainer.callback_handler.callbacks if isinstance(one, KeepCheckpoints))
+    checkpoint = checkpoint_to_resume(folder, keeper.facts)
     if checkpoint and not (Path(checkpoint) / "adapter_config.json").exists() and not trainer.is_deepspeed_enabled:
         restore_weights(trainer.model, checkpoint)
-    trainer.train(resume_from_checkpoint=checkpoint)
-    temporary = destination.with_name(f".tmp_{destination.name}")
-    trainer.save_model(str(temporary))
-    if trainer.is_world_process_zero():
-        processor.save_pretrained(temporary)
-        (temporary / "training_args.bin").unlink(missing_ok=True)  # a pickle, and run.json says the same
-        publish(temporary, destination)
-    trainer.accelerator.wait_for_everyone()
+    with Watchdog(recipe.watchdog.minutes):
+        trainer.train(resume_from_checkpoint=checkpoint)
+        if trainer.state.global_step < trainer.state.max_steps:
+            raise Preempted(preemption.requested() or signal.SIGUSR1)  # another process was asked
+        temporary = destination.with_name(f".tmp_{destination.name}")
+        trainer.save_model(str(temporary))
+        if trainer.is_world_process_zero():
+            processor.save_pretrained(temporary)
+            (temporary / "training_args.bin").unlink(missing_ok=True)  # a pickle, and run.json says the same
+            if recipe.checkpoints.keep_best:
+                export_best(folder, recipe.checkpoints, destination.with_name(f"best_{destination.name}"))
+            publish(temporary, destination)
+        trainer.accelerator.wait_for_everyone()
+
+
+def export_best(folder: Path, settings: Checkpoints, destination: Path) -> None:
+    """Put the weights of the best checkpoints below `destination`, each loadable by itself."""
+    sealed = [path for path in folder.glob("checkpoint-*") if (path / checkpoints.SEAL).exists()]
+    for path in checkpoints.best(sealed, settings.keep_best, settings.best_is):
+        shutil.copytree(path, destination / path.name, ignore=shutil.ignore_patterns(*TRAINING_STATE), dirs_exist_ok=True)

@@ -1,0 +1,65 @@
+"""What every trainer here does beside its algorithm: it says that it lives, stops at a loss that is none, and saves where it can resume.
+
+Overridden of transformers' Trainer, and nothing else: `_prepare_inputs` (the batch's record ids are kept aside), `training_step` (the loss is
+looked at before the optimizer's step), `_maybe_log_save_evaluate` (a save waits for a step from which it can be resumed, and logs first).
+"""
+
+import math
+from typing import Any
+
+from transformers import Trainer
+from trl import SFTTrainer
+
+from emoreason import ranks
+from emoreason.faults import UserError
+from emoreason.trainers.watchdog import alive
+
+RECORD_IDS = "record_ids"
+"""The key of a batch under which collators put the id of each row's record."""
+MAX_SHOWN = 8
+
+
+class GuardedTrainer(Trainer):
+    """To be inherited from before a trainer of TRL's."""
+
+    max_loss = math.inf
+    """A larger loss ends the run."""
+    batch_ids: list[str]
+    """The records of the batch that is being trained on."""
+    _save_is_due = False
+
+    @property
+    def can_save(self) -> bool:
+        """Whether a run could go on from here exactly as it would have."""
+        return True
+
+    def _prepare_inputs(self, inputs: Any) -> Any:
+        if isinstance(inputs, dict) and RECORD_IDS in inputs:
+            inputs = dict(inputs)
+            self.batch_ids = inputs.pop(RECORD_IDS)
+        return super()._prepare_inputs(inputs)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        alive()
+        loss = super().training_step(*args, **kwargs)
+        value = abs(float(loss))
+        if not value <= self.max_loss:
+            shown = ", ".join(map(repr, dict.fromkeys(self.batch_ids[:MAX_SHOWN])))
+            raise UserError(
+                f"step {self.state.global_step + 1}: the loss is {float(loss)} in {ranks.name()}, at records {shown}; accepted: up to "
+                f"watchdog.max_loss {self.max_loss:g}. The weights of the last checkpoint are untouched by it: look at these records, lower trainer.learning_rate or "
+                "trainer.max_grad_norm, or set model.dtype to float32, under another output_dir whose model.path is that checkpoint"
+            )  # fmt: skip
+        return loss
+
+    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+        wanted = self.control.should_save or self._save_is_due
+        self.control.should_save = wanted and self.can_save
+        self._save_is_due = wanted and not self.can_save
+        if self.control.should_save:
+            self.control.should_log = True  # what has been gathered since the last line would be lost with the process
+        super()._maybe_log_save_evaluate(*args, **kwargs)
+
+
+class MediaSFTTrainer(GuardedTrainer, SFTTrainer):
+    """`trl.SFTTrainer` on rows of `prompt`, `media`, `completion`."""
