@@ -12,6 +12,7 @@ from rich.table import Table
 
 from emoreason.commands.bench import bench_app
 from emoreason.commands.terminal import AsJson, Overrides, RecipePath, checked, err, faults_of, flat, out, paged, quiet
+from emoreason.commands.tracking import track
 from emoreason.faults import UserError
 
 app = typer.Typer(
@@ -211,6 +212,9 @@ def confidence(
             print(json.dumps({"run": run_path, "test": test, **found}, ensure_ascii=False))
         return
     print(comparison_table(compared), end="")
+
+
+app.command()(track)
 
 
 @app.command()

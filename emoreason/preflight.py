@@ -14,6 +14,7 @@ from emoreason.recipe_files import load_folder
 from emoreason.records import COLUMNS, Media, Record, read_records
 from emoreason.rewarding import binding_faults
 from emoreason.run_dir import RunDir
+from emoreason.trackers import missing_package
 
 MAX_SHOWN = 20
 
@@ -65,6 +66,7 @@ def check_recipe(path: Path, recipe: AnyRecipe, line: list[AnyRecipe] | None = N
         faults += _pair_faults(path, recipe, records)
     if isinstance(recipe, GrpoRecipe | DpoRecipe | EvaluateRecipe):
         faults += _reward_faults(path, recipe)
+    faults += [f"{path}: trackers: {problem}" for tracker in getattr(recipe, "trackers", []) if (problem := missing_package(tracker))]
     # A recipe beside this one that does not load is reported by its own check.
     faults += _parent_faults(path, recipe, line)
     hidden = len(faults) - MAX_SHOWN

@@ -402,6 +402,8 @@ class TrainingRecipe(Recipe):
     """Spread the training over processes by DeepSpeed; null keeps a whole copy on each."""
     checkpoints: Checkpoints = Checkpoints()
     watchdog: Watchdog = Watchdog()
+    trackers: list[Literal["tensorboard", "wandb"]] = []
+    """What else shows metrics.jsonl while the stage trains; `emoreason track` sends them at any time."""
     release: bool = False
     """`emoreason run` releases the checkpoint of this stage."""
 

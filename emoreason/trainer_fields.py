@@ -16,6 +16,8 @@ CONFIG_CLASSES = {
     "grpo": ("trl", "trainer/grpo_config.py", "GRPOConfig"),
     "dpo": ("trl", "trainer/dpo_config.py", "DPOConfig"),
 }
+_TRACKED = "write the recipe's own trackers: [wandb, tensorboard], which are fed from metrics.jsonl"
+_UPLOADED = "nothing leaves the machine while it trains; make a folder by `emoreason release`, and upload it by `hf upload`"
 RESERVED = {
     "output_dir": "the recipe's own output_dir is used",
     "seed": "the recipe's own seed is used",
@@ -27,6 +29,20 @@ RESERVED = {
     "use_cpu": "the CPU is used where there is no GPU",
     "train_sampling_strategy": "the order of the data is fixed by the recipe's seed and phases",
     "resume_from_checkpoint": "the same command resumes by itself",
+    "report_to": _TRACKED,
+    "project": "W&B's project is WANDB_PROJECT in the environment",
+    "run_name": "trackers know a run by the recipe's own output_dir",
+    "trackio_space_id": _TRACKED,
+    "trackio_bucket_id": _TRACKED,
+    "trackio_static_space_id": _TRACKED,
+    "hub_token": "log in by `hf auth login`, which keeps the token in your home folder",
+    "push_to_hub": _UPLOADED,
+    "hub_model_id": _UPLOADED,
+    "hub_private_repo": _UPLOADED,
+    "hub_strategy": _UPLOADED,
+    "hub_always_push": _UPLOADED,
+    "hub_revision": _UPLOADED,
+    "log_completions_hub_repo": "every completion is in the run's completions.jsonl",
     "deepspeed": "write zero: {stage: 2} or {stage: 3}, and anything else of DeepSpeed's under zero.extra",
     "fsdp": "write zero: {stage: 3}, which spreads the weights too",
     "fsdp_config": "write zero: {stage: 3}, which spreads the weights too",

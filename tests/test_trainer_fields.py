@@ -49,12 +49,12 @@ def fault_of(kind: str, **settings: object) -> str:
 
 def test_right_settings_have_no_faults() -> None:
     settings = {
-        "learning_rate": 1.0e-6, "weight_decay": 0, "max_steps": 10, "gradient_checkpointing": True, "run_name": None,
-        "lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"num_cycles": 2}, "report_to": ["wandb"], "eval_steps": 0.5,
+        "learning_rate": 1.0e-6, "weight_decay": 0, "max_steps": 10, "gradient_checkpointing": True, "optim_args": None,
+        "lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"num_cycles": 2}, "optim_target_modules": ["q_proj"], "eval_steps": 0.5,
         "save_total_limit": None, "deepspeed": "recipes/deepspeed/zero2.json", "gradient_checkpointing_kwargs": {"use_reentrant": False},
     }  # fmt: skip
     assert trainer_faults("grpo", settings) == []
-    assert trainer_faults("grpo", {**settings, "report_to": "none", "deepspeed": {"zero_optimization": {"stage": 2}}}) == []
+    assert trainer_faults("grpo", {**settings, "optim_target_modules": "all-linear", "deepspeed": {"zero_optimization": {"stage": 2}}}) == []
 
 
 @pytest.mark.parametrize(
@@ -78,17 +78,17 @@ def test_an_unknown_setting_points_at_the_nearest(given: str, nearest: str) -> N
         ("learning_rate", "nan", "float"),
         ("gradient_checkpointing", 1, "bool"),
         ("gradient_checkpointing", "true", "bool"),
-        ("run_name", 3, "str | None"),
+        ("optim_args", 3, "str | None"),
         ("save_total_limit", 1.5, "int | None"),
         ("lr_scheduler_kwargs", [1], "dict | str | None"),
-        ("report_to", {"wandb": 1}, "None | str | list[str]"),
+        ("optim_target_modules", {"wandb": 1}, "None | str | list[str]"),
     ],
 )
 def test_a_value_of_another_type_is_refused(setting: str, value: object, annotation: str) -> None:
     assert fault_of("sft", **{setting: value}) == f"{value!r} is a {type(value).__name__}; accepted: {annotation}"
 
 
-@pytest.mark.parametrize(("setting", "annotation"), [("max_steps", "int"), ("learning_rate", "float"), ("run_name", "str | None")])
+@pytest.mark.parametrize(("setting", "annotation"), [("max_steps", "int"), ("learning_rate", "float"), ("optim_args", "str | None")])
 def test_true_is_no_number_and_no_text(setting: str, annotation: str) -> None:
     assert fault_of("sft", **{setting: True}) == f"True is true or false; accepted: {annotation}"
 

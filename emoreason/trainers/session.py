@@ -28,6 +28,7 @@ from emoreason.run_dir import RunDir, publish, versions
 from emoreason.shared_prefix import share_prefixes
 from emoreason.trainers.callbacks import KeepCheckpoints, MakeRoom
 from emoreason.trainers.guarded import GuardedTrainer
+from emoreason.trainers.tracker_feed import TrackerFeed
 from emoreason.trainers.watchdog import Watchdog
 from emoreason.zero import deepspeed_settings
 
@@ -154,6 +155,7 @@ def keep_checkpoints(trainer: GuardedTrainer, recipe: TrainingRecipe) -> Path:
              "rows_per_step": args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size}  # fmt: skip
     trainer.max_loss = recipe.watchdog.max_loss
     trainer.add_callback(MakeRoom(accelerator))
+    trainer.add_callback(TrackerFeed(recipe.output_dir, recipe.trackers))
     trainer.add_callback(KeepCheckpoints(folder, recipe.checkpoints, accelerator, facts))
     return folder
 
