@@ -467,8 +467,10 @@ def _code_of(error: BaseException) -> int:
         print(cause, file=sys.stderr)
         return 1
     if isinstance(error, UserError):
+        from emoreason.secrets import redacted_text
+
         for fault in error.faults:
-            print(f"{who}error: {fault}", file=sys.stderr)
+            print(f"{who}error: {redacted_text(fault)}", file=sys.stderr)
         return 2
     if _has_no_room(error):
         print(f"{who}error: a file cannot be written: {error}; free some space, or make the folder writable, then run the same command again; "
