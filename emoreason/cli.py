@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from emoreason.commands.bench import bench_app
+from emoreason.commands.cluster import preflight, serve
 from emoreason.commands.terminal import AsJson, Overrides, RecipePath, checked, err, faults_of, flat, out, paged, quiet
 from emoreason.commands.tracking import track
 from emoreason.faults import UserError
@@ -396,6 +397,10 @@ def metric(
     for key, value in flat(result):
         table.add_row(key, f"{value:.4f}" if isinstance(value, float) else "-" if value is None else str(value))
     out.print(table)
+
+
+app.command()(preflight)
+app.command()(serve)
 
 
 @reward_app.command("new")
