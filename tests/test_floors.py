@@ -34,14 +34,15 @@ FLOORS = [
     Floor("files of sound and sight", "decoding", "numpy PIL av soundfile"),
     Floor(
         "shaping",
-        "recipe_files line prompts curriculum cue_counts pair_balance media packing flops reward_contract metrics metrics.sets metrics.text "
+        "recipe_files line prompts curriculum cue_counts pair_balance trackers media packing flops reward_contract metrics metrics.sets metrics.text "
         "metrics.bootstrap",
         "sklearn scipy",
     ),
     Floor(
         "measures",
         "media_tokens augmentation preferences metrics.classification metrics.regression metrics.calibration metrics.cues metrics.wheel "
-        "metrics.benchmarks bench",
+        "metrics.benchmarks bench tracker_replay",
+        "wandb tensorboard",
     ),
     Floor("scores", "metrics.evaluation metrics.named confidence rollout_statistics"),
     Floor("preflight", "preflight metrics.predictions rollout_files"),
@@ -60,14 +61,14 @@ FLOORS = [
     Floor("vLLM there", "rollouts.server_engine"),
     Floor("whichever", "rollouts.opening rollouts.serving trainers.policy_sync", "trl"),
     # `session` opens models and resumes from what `callbacks` marks; the trainers sample with the engine's inputs.
-    Floor("what every trainer does", "trainers.callbacks trainers.guarded"),
+    Floor("what every trainer does", "trainers.callbacks trainers.guarded trainers.tracker_feed"),
     Floor("drives", "trainers.session trainers.grpo trainers.dpo"),
     # Stages, release and predict sample through `evaluate`, and release prints the table of `report`.
     Floor("measuring", "evaluate report show confidence_report pair_files node_preflight", "rich matplotlib"),
     Floor("runs", "stages stages.sft stages.confidence stages.grpo stages.dpo predict release parity_gate bench_training", "prefix_grouper"),
     Floor("pipeline", "pipeline bench_rollouts"),
     Floor("desk", "commands commands.terminal", "typer"),
-    Floor("counters", "commands.bench commands.cluster"),
+    Floor("counters", "commands.tracking commands.bench commands.cluster"),
     Floor("door", "cli"),
     Floor("doormat", "__main__"),
 ]
