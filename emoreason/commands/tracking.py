@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from emoreason.commands.terminal import out
 from emoreason.faults import UserError, raise_faults
 
 
 def track(
-    runs: Annotated[list[Path], typer.Argument(help="Runs (the output_dir of a stage), or folders of them.", show_default=False)],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Runs (the output_dir of a stage), or folders of them.", show_default=False)],
     to: Annotated[
         list[str] | None, typer.Option("--to", help="tensorboard or wandb; may be given twice. Default: the recipe's `trackers`.", show_default=False)
     ] = None,
@@ -39,7 +39,7 @@ def track(
     if not wanted:
         raise UserError(f"{', '.join(map(str, runs))}: the recipe has no trackers; say where to: --to tensorboard, --to wandb")
     raise_faults([problem for tracker in dict.fromkeys(tracker for _, tracker in wanted) if (problem := missing_package(tracker))])
-    table, commands = Table("run", "tracker", "rows sent", "skipped", "where"), []
+    table, commands = Table(Column("run", overflow="fold"), "tracker", "rows sent", "skipped", Column("where", overflow="fold")), []
     for run, tracker in wanted:
         sent = replay(run, tracker)
         table.add_row(str(run), tracker, str(sent.rows), str(sent.skipped), sent.where)

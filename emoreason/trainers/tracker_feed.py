@@ -29,13 +29,16 @@ class TrackerFeed(TrainerCallback):
         self._feeders: dict[str, subprocess.Popen] = {}
 
     def on_train_begin(self, args, state, control, **kwargs):
+        # A feeder is no process of the run's, and would speak to the others when it fails.
+        environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")}
         for tracker in self.trackers if state.is_world_process_zero else []:
             command = [sys.executable, "-m", "emoreason", "track", str(self.run_path), "--to", tracker, "--follow"]
             try:
                 self._log_path(tracker).parent.mkdir(parents=True, exist_ok=True)
                 with self._log_path(tracker).open("wb") as log:
                     # In a session of its own, so that the signals that tell the run to make room or to stop do not end it too soon.
-                    feeder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, bufsize=0)
+                    feeder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, bufsize=0,
+                                              env=environment)
             except OSError as error:
                 self._warn(tracker, str(error))
                 continue
