@@ -10,8 +10,10 @@
 #SBATCH --cpus-per-task=8
 #SBATCH --time=4:00:00
 #SBATCH --output=%x-%j.log
+#SBATCH --open-mode=append
+#SBATCH --requeue
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:-$PWD}" # SLURM runs a copy of this script, from another folder
-source slurm/env.sh
+source slurm/launch.sh
 
-"${SINGLE[@]}" -m emoreason evaluate "${1:-recipes/qwen2_5_vl_7b/evaluate.yaml}" "${@:2}"
+single evaluate "${1:-recipes/qwen2_5_vl_7b/evaluate.yaml}" "${@:2}"

@@ -10,9 +10,11 @@
 #SBATCH --cpus-per-task=8
 #SBATCH --time=1:00:00
 #SBATCH --output=%x-%j.log
+#SBATCH --open-mode=append
+#SBATCH --requeue
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:-$PWD}" # SLURM runs a copy of this script, from another folder
-source slurm/env.sh
+source slurm/launch.sh
 
 run_dir=${1:-runs/qwen2_5_vl_7b/stage3_grpo}
-"${SINGLE[@]}" -m emoreason release "$run_dir" "${2:-$(dirname "$run_dir")/release}"
+single release "$run_dir" "${2:-$(dirname "$run_dir")/release}"

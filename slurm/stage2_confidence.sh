@@ -2,7 +2,8 @@
 # Confidence verbalization, from the checkpoint and with the settings that the recipe names.
 #   sbatch slurm/stage2_confidence.sh [RECIPE] [KEY.PATH=VALUE ...]
 # Flags of sbatch override the lines below: sbatch --nodes=2 --time=4:00:00 slurm/stage2_confidence.sh
-# EMOREASON_DRY_RUN=1 prints the command and runs nothing. Submitted again, a run that was cut off goes on.
+# EMOREASON_DRY_RUN=1 prints the commands and runs nothing. Five minutes before its time is over, the job writes a checkpoint and goes
+# back to wait; submitted again, a run that was cut off goes on.
 #SBATCH --job-name=stage2_confidence
 #SBATCH --nodes=1
 #SBATCH --ntasks-per-node=1
@@ -10,8 +11,11 @@
 #SBATCH --cpus-per-task=32
 #SBATCH --time=24:00:00
 #SBATCH --output=%x-%j.log
+#SBATCH --open-mode=append
+#SBATCH --signal=USR1@300
+#SBATCH --requeue
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:-$PWD}" # SLURM runs a copy of this script, from another folder
-source slurm/env.sh
+source slurm/launch.sh
 
-"${LAUNCH[@]}" -m emoreason train "${1:-recipes/qwen2_5_vl_7b/stage2_confidence.yaml}" "${@:2}"
+launch "${1:-recipes/qwen2_5_vl_7b/stage2_confidence.yaml}" "${@:2}"

@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,12 +24,30 @@ JOB = {
     "SLURM_JOB_NODELIST": "gpu[01-02]",
     "SLURM_GPUS_ON_NODE": "8",
     "SLURM_CPUS_PER_TASK": "32",
+    "EMOREASON_PREFLIGHT": "0",
 }
-ON_TWO_NODES = [
-    *("srun", "--ntasks-per-node=1", "--cpus-per-task=32", "--kill-on-bad-exit=1"),
-    *("torchrun", "--nnodes=2", "--nproc-per-node=8", "--rdzv-backend=c10d", "--rdzv-id=34567", "--rdzv-endpoint=gpu01:24567"),
-]
-HERE = ["torchrun", "--nnodes=1", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=0", "--rdzv-endpoint=localhost:20000"]
+AS_RANK = (
+    "export RANK=$SLURM_PROCID WORLD_SIZE=$SLURM_NTASKS LOCAL_RANK=$SLURM_LOCALID LOCAL_WORLD_SIZE=$1 MASTER_ADDR=$2 MASTER_PORT=$3; "
+    'shift 3; exec "$@"'
+)
+PORT = 20000 + 34567 % 4000 * 3
+
+
+def on_nodes(nodes: str, tasks: int = 8, cores: int = 4) -> list[str]:
+    num_nodes = len(nodes.split(","))
+    return ["srun", f"--nodes={num_nodes}", f"--ntasks={num_nodes * tasks}", f"--ntasks-per-node={tasks}", f"--nodelist={nodes}",
+            f"--cpus-per-task={cores}", "--kill-on-bad-exit=1"]  # fmt: skip
+
+
+def ranks(port: int = PORT, log: str = "train", nodes: str = "gpu01,gpu02", tasks: int = 8) -> list[str]:
+    """The words before `emoreason`'s own, of a process a GPU of each node."""
+    files = [f"--output=logs/34567/{log}-%t.log", "--open-mode=append"] if log else []
+    wrapped = ["bash", "-c", AS_RANK, "rank", str(tasks), "gpu01", str(port), "python", "-m", "emoreason"]
+    return [*on_nodes(nodes, tasks, 32 // tasks), *files, *wrapped]
+
+
+ON_TWO_NODES = ranks()
+HERE = ["torchrun", "--nnodes=1", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=0", "--rdzv-endpoint=localhost:20000", "-m", "emoreason"]
 
 every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 every_stage = pytest.mark.parametrize("stage", STAGES)
@@ -45,6 +64,15 @@ def programs(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def submit_folder(tmp_path: Path) -> Path:
+    """A folder like the checkout, to write logs into."""
+    folder = tmp_path / "submit"
+    folder.mkdir()
+    (folder / "slurm").symlink_to(ROOT / "slurm")
+    return folder
+
+
 def write_program(path: Path, body: str) -> None:
     path.write_text(f"#!/bin/sh\n{body}\n")
     path.chmod(0o755)
@@ -58,11 +86,17 @@ def start(
     return subprocess.run(["bash", str(script), *arguments], cwd=cwd, env={"PATH": search, **environment}, capture_output=True, text=True)
 
 
-def printed(script: Path, *arguments: str, cwd: Path = ROOT, path: Path | None = None, **environment: str) -> list[str]:
-    """The words of the one command that a dry run prints."""
+def all_printed(script: Path, *arguments: str, cwd: Path = ROOT, path: Path | None = None, **environment: str) -> list[list[str]]:
+    """The words of each command that a dry run prints."""
     run = start(script, *arguments, cwd=cwd, path=path, EMOREASON_DRY_RUN="1", **environment)
-    assert (run.returncode, run.stderr, run.stdout.count("\n")) == (0, "", 1), run
-    return shlex.split(run.stdout)
+    assert (run.returncode, run.stderr) == (0, ""), run
+    return [shlex.split(line) for line in run.stdout.splitlines()]
+
+
+def printed(script: Path, *arguments: str, cwd: Path = ROOT, path: Path | None = None, **environment: str) -> list[str]:
+    """The words of the one command that a dry run prints where the nodes are not looked at first."""
+    (words,) = all_printed(script, *arguments, cwd=cwd, path=path, **{"EMOREASON_PREFLIGHT": "0", **environment})
+    return words
 
 
 def script_of(stage: str) -> Path:
@@ -70,13 +104,19 @@ def script_of(stage: str) -> Path:
 
 
 def test_there_is_one_script_a_stage_and_one_file_for_the_site() -> None:
-    assert [path.stem for path in FILES] == sorted([*STAGES, "env"])
+    assert [path.stem for path in FILES] == sorted([*STAGES, "env", "launch", "pipeline"])
 
 
 @every_file
-def test_bash_can_read_it_and_it_is_short(path: Path) -> None:
+def test_bash_can_read_it_and_a_script_is_short(path: Path) -> None:
     subprocess.run(["bash", "-n", str(path)], check=True)
-    assert len(path.read_text().splitlines()) <= 40
+    assert path.stem == "launch" or len(path.read_text().splitlines()) <= 40
+
+
+def test_a_site_edits_settings_and_no_logic() -> None:
+    """Lines of env.sh are comments, or set something."""
+    lines = [line for line in (ROOT / "slurm/env.sh").read_text().splitlines() if line and not line.startswith("#")]
+    assert [line for line in lines if not re.match(r"(export )?[A-Z_]+=", line)] == []
 
 
 @every_stage
@@ -86,21 +126,55 @@ def test_head_asks_slurm_for_what_a_job_needs(stage: str) -> None:
     # SLURM reads its lines up to the first command and no further.
     first_command = next(index for index, line in enumerate(lines) if not line.startswith("#"))
     assert lines[first_command] == "set -euo pipefail"
-    asked = dict(re.fullmatch(r"#SBATCH --([\w-]+)=(\S+)", line).groups() for line in lines[:first_command] if line.startswith("#SBATCH"))
-    assert asked.keys() == {"job-name", "nodes", "ntasks-per-node", "gpus-per-node", "cpus-per-task", "time", "output"}
-    assert (asked["job-name"], asked["ntasks-per-node"], asked["output"]) == (stage, "1", "%x-%j.log")
+    asked = dict(re.fullmatch(r"#SBATCH --([\w-]+)(?:=(\S+))?", line).groups() for line in lines[:first_command] if line.startswith("#SBATCH"))
+    wanted = {"job-name", "nodes", "ntasks-per-node", "gpus-per-node", "cpus-per-task", "time", "output", "open-mode", "requeue"}
+    assert asked.keys() == wanted | ({"signal"} if stage in TRAINING else set())
+    assert (asked["job-name"], asked["ntasks-per-node"], asked["output"], asked["open-mode"]) == (stage, "1", "%x-%j.log", "append")
+    assert asked.get("signal") == ("USR1@300" if stage in TRAINING else None)
     assert not any(line.startswith("#SBATCH") for line in lines[first_command:])
 
 
 @pytest.mark.parametrize("stage", TRAINING)
 def test_training_starts_a_process_for_each_gpu_of_each_node(stage: str, programs: Path) -> None:
     command = printed(script_of(stage), "recipes/mine.yaml", "trainer.max_steps=5", path=programs, **JOB)
-    assert command == [*ON_TWO_NODES, "-m", "emoreason", "train", "recipes/mine.yaml", "trainer.max_steps=5"]
+    assert command == [*ON_TWO_NODES, "train", "recipes/mine.yaml", "trainer.max_steps=5"]
+
+
+def test_nodes_are_looked_at_before_they_train(programs: Path) -> None:
+    job = {name: value for name, value in JOB.items() if name != "EMOREASON_PREFLIGHT"}
+    first, second = all_printed(script_of("stage1_sft"), "a.yaml", "seed=1", path=programs, **job)
+    assert first == [*ranks(PORT + 1, ""), "preflight", "a.yaml", "seed=1"]
+    assert second == [*ON_TWO_NODES, "train", "a.yaml", "seed=1"]
+    here, then = all_printed(script_of("stage1_sft"), "a.yaml")
+    assert (here[-2:], then[-2:]) == (["preflight", "a.yaml"], ["train", "a.yaml"])
+
+
+def test_nodes_without_gpus_take_one_task_each_or_as_many_as_are_given(programs: Path) -> None:
+    job = {name: value for name, value in JOB.items() if name != "SLURM_GPUS_ON_NODE"}
+    assert printed(script_of("stage1_sft"), "a.yaml", path=programs, **job) == [*ranks(tasks=1), "train", "a.yaml"]
+    assert printed(script_of("stage1_sft"), "a.yaml", path=programs, GPUS_PER_NODE="2", **job) == [*ranks(tasks=2), "train", "a.yaml"]
+
+
+@pytest.mark.parametrize("stage", TRAINING)
+def test_vllm_answers_on_the_last_nodes_and_the_others_train(stage: str, programs: Path) -> None:
+    serve, train = all_printed(script_of(stage), "a.yaml", "seed=1", path=programs, VLLM_NODES="1", **JOB)
+    words = ["a.yaml", "seed=1", "rollouts.engine=vllm_server", f"rollouts.server.url=http://gpu02:{PORT + 2}"]
+    deaf = ["bash", "-c", 'trap "" USR1; exec "$@"', "serve", "python", "-m", "emoreason", "serve"]
+    files = ["--output=logs/34567/serve-%n.log", "--open-mode=append"]
+    place = [f"--port={PORT + 2}", "--nodes=1", "--master=gpu02"]
+    assert serve == [*on_nodes("gpu02", 1, 32), *files, *deaf, *words, *place]
+    assert train == [*ranks(nodes="gpu01"), "train", *words]
+
+
+def test_the_trainer_keeps_a_node(programs: Path) -> None:
+    run = start(script_of("stage3_grpo"), path=programs, VLLM_NODES="2", **JOB)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == "VLLM_NODES is 2 of 2 nodes, and the trainer needs one; submit with --nodes=3 or more\n"
 
 
 @pytest.mark.parametrize("stage", TRAINING)
 def test_without_slurm_it_trains_on_this_machine(stage: str) -> None:
-    assert printed(script_of(stage)) == [*HERE, "-m", "emoreason", "train", f"{VL}/{stage}.yaml"]
+    assert printed(script_of(stage)) == [*HERE, "train", f"{VL}/{stage}.yaml"]
 
 
 def test_without_slurm_the_number_of_gpus_can_be_given() -> None:
@@ -109,7 +183,8 @@ def test_without_slurm_the_number_of_gpus_can_be_given() -> None:
 
 def test_evaluation_is_one_process(programs: Path) -> None:
     command = ["python", "-m", "emoreason", "evaluate", f"{VL}/evaluate.yaml"]
-    assert printed(script_of("evaluate")) == printed(script_of("evaluate"), path=programs, **JOB) == command
+    assert printed(script_of("evaluate")) == command
+    assert printed(script_of("evaluate"), path=programs, **JOB) == [*on_nodes("gpu01", 1, 32), *command]
 
 
 def test_release_goes_beside_the_run() -> None:
@@ -139,13 +214,15 @@ def test_overrides_stay_whole(stage: str, programs: Path) -> None:
 
 
 @pytest.mark.parametrize(("stage", "job", "launched"), [
-    ("stage3_grpo", JOB, [*ON_TWO_NODES, "-m", "emoreason", "train"]),
-    ("stage3_grpo", {}, [*HERE, "-m", "emoreason", "train"]),
-    ("evaluate", JOB, ["python", "-m", "emoreason", "evaluate"]),
+    ("stage3_grpo", JOB, [*ON_TWO_NODES, "train"]),
+    ("stage3_grpo", {"EMOREASON_PREFLIGHT": "0"}, [*HERE, "train"]),
+    ("evaluate", JOB, [*on_nodes("gpu01", 1, 32), "python", "-m", "emoreason", "evaluate"]),
 ])  # fmt: skip
-def test_what_a_dry_run_prints_is_what_is_started(stage: str, job: dict[str, str], launched: list[str], programs: Path) -> None:
-    run = start(script_of(stage), "a b.yaml", "prompt.question=What is it?", path=programs, **job)
-    assert run.stdout.split("\0")[:-1] == [*launched, "a b.yaml", "prompt.question=What is it?"]
+def test_what_a_dry_run_prints_is_what_is_started(stage: str, job: dict[str, str], launched: list[str], programs: Path, submit_folder: Path) -> None:
+    write_program(programs / "timeout", "exit 0")  # what asks whether every node still answers
+    run = start(script_of(stage), "a b.yaml", "prompt.question=What is it?", cwd=submit_folder, path=programs, **job)
+    words = [*launched, "a b.yaml", "prompt.question=What is it?"]
+    assert run.stdout.split("\0")[: len(words)] == words
     assert run.returncode == 3  # the launcher's own: a run that failed is a job that failed
 
 
@@ -160,9 +237,9 @@ def test_it_works_from_the_submit_folder_though_slurm_runs_a_copy(stage: str, pr
 
 def test_jobs_on_a_node_do_not_share_a_port(programs: Path) -> None:
     commands = [printed(script_of("stage1_sft"), path=programs, **{**JOB, "SLURM_JOB_ID": job}) for job in ("9999", "10000", "40000001")]
-    ports = [int(word.rpartition(":")[2]) for command in commands for word in command if word.startswith("--rdzv-endpoint")]
+    ports = [int(command[command.index("gpu01") + 1]) for command in commands]
     # Below 32768 the system hands out no ports of its own.
-    assert len(set(ports)) == 3 and all(1024 < port < 32768 for port in ports)
+    assert len(set(ports)) == 3 and all(1024 < port < 32768 - 2 for port in ports)
 
 
 def test_a_list_of_nodes_that_cannot_be_read_stops_the_job(programs: Path) -> None:
@@ -176,3 +253,69 @@ def test_trackers_are_offline_and_no_secret_is_in_sight(programs: Path) -> None:
     assert start(script_of("evaluate"), path=programs, WANDB_MODE="online").stdout == "online\n"
     text = "".join(path.read_text() for path in FILES)
     assert re.findall(r"\w*(?:api_key|token|password|secret)\w*\s*=", text, re.IGNORECASE) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "restarts", "said", "requeued"),
+    [
+        (0, 0, "", False),
+        (75, 0, "the training has made room and written a checkpoint; sent back to wait (time 1 of at most 20)", True),
+        (75, 19, "sent back to wait (time 20 of at most 20)", True),
+        (75, 20, "not sent back to wait, since that was done 20 times (MAX_REQUEUES=20)", False),
+        (138, 0, "was told to make room before it had begun; sent back to wait", True),
+        (2, 0, "ended with 2", False),
+        (70, 0, "ended with 70", False),
+        (1, 0, "ended with 1", False),
+    ],
+)
+def test_the_exit_code_says_what_becomes_of_the_job(
+    code: int, restarts: int, said: str, requeued: bool, programs: Path, submit_folder: Path
+) -> None:
+    write_program(programs / "srun", f'[ "${{*##* true}}" = "" ] && exit 0; exit {code}')
+    write_program(programs / "scontrol", 'case $1 in show) echo gpu01; echo gpu02;; *) echo "$@" >> asked;; esac')
+    write_program(programs / "sleep", "exit 0")
+    run = start(script_of("stage1_sft"), cwd=submit_folder, path=programs, SLURM_RESTART_COUNT=str(restarts), **JOB)
+    assert run.returncode == code and said in run.stderr
+    assert (submit_folder / "asked").exists() == requeued
+    if requeued:
+        assert (submit_folder / "asked").read_text() == "requeue 34567\n"
+
+
+def test_a_job_that_loses_a_node_is_sent_back(programs: Path, submit_folder: Path) -> None:
+    write_program(programs / "srun", "exit 1")
+    write_program(programs / "scontrol", 'case $1 in show) echo gpu01; echo gpu02;; *) echo "$@" >> asked;; esac')
+    write_program(programs / "sleep", "exit 0")
+    run = start(script_of("stage1_sft"), cwd=submit_folder, path=programs, **JOB)
+    assert run.returncode == 1 and "a node does not answer; sent back to wait" in run.stderr
+    assert (submit_folder / "asked").read_text() == "requeue 34567\n"
+
+
+def test_a_task_becomes_a_rank_and_then_the_program_itself(programs: Path) -> None:
+    words = printed(script_of("stage1_sft"), path=programs, **JOB)
+    wrapper = words[words.index("bash") : words.index("python")]
+    variables = {"SLURM_PROCID": "9", "SLURM_NTASKS": "16", "SLURM_LOCALID": "1", "PATH": os.environ["PATH"]}
+    shown = 'echo $RANK $WORLD_SIZE $LOCAL_RANK $LOCAL_WORLD_SIZE $MASTER_ADDR $MASTER_PORT "$$" "$1"'
+    started = subprocess.Popen([*wrapper, "bash", "-c", shown, "x", "a b"], env=variables, stdout=subprocess.PIPE, text=True)
+    assert started.communicate()[0] == f"9 16 1 8 gpu01 {PORT} {started.pid} a b\n"
+
+
+def test_a_folder_of_recipes_becomes_a_line_of_jobs(submit_folder: Path) -> None:
+    """The jobs are those of `emoreason run --plan`; each waits for those before it, and for none of its own name."""
+    (submit_folder / "recipes").symlink_to(ROOT / "recipes")
+    here = {"PYTHONPATH": str(ROOT)}
+    search = Path(sys.executable).parent
+    jobs = all_printed(ROOT / "slurm/pipeline.sh", "recipes/tiny", "seed=3", cwd=submit_folder, path=search, **here)
+    assert len(jobs) == 9 and all(job[:2] == ["sbatch", "--parsable"] for job in jobs)
+    waits = {job[2].removeprefix("--job-name="): job[3].removeprefix("--dependency=") for job in jobs}
+    assert waits["tiny-stage1_sft"] == "singleton"
+    assert waits["tiny-stage3_grpo"] == "singleton,afterok:tiny-stage2_confidence"
+    assert waits["tiny-stage3_grpo-release"] == "singleton,afterok:tiny-stage3_grpo-evaluate"
+    assert jobs[0][4:] == ["--kill-on-invalid-dep=yes", "slurm/stage1_sft.sh", "recipes/tiny/stage1_sft.yaml", "seed=3",
+                           "output_dir=runs/tiny/stage1_sft", "model.path=runs/tiny/base"]  # fmt: skip
+
+
+def test_a_line_with_a_fault_submits_nothing(submit_folder: Path) -> None:
+    (submit_folder / "recipes").symlink_to(ROOT / "recipes")
+    run = start(ROOT / "slurm/pipeline.sh", "recipes/tiny", "sed=3", cwd=submit_folder, path=Path(sys.executable).parent,
+                EMOREASON_DRY_RUN="1", PYTHONPATH=str(ROOT))  # fmt: skip
+    assert (run.returncode, run.stdout) == (2, "") and "did you mean 'seed'" in run.stderr
