@@ -471,9 +471,9 @@ def _code_of(error: BaseException) -> int:
     if (cause := ranks.first_failure(error)) is not None:
         print(cause, file=sys.stderr)
         return 1
-    if isinstance(error, UserError):
-        from emoreason.secrets import redacted_text
+    from emoreason.secrets import redacted_text
 
+    if isinstance(error, UserError):
         for fault in error.faults:
             print(f"{who}error: {redacted_text(fault)}", file=sys.stderr)
         return 2
@@ -483,7 +483,7 @@ def _code_of(error: BaseException) -> int:
         return 2
     if who:
         print(f"{who}failed:", file=sys.stderr)
-    traceback.print_exception(error)
+    print(redacted_text("".join(traceback.format_exception(error))), file=sys.stderr, end="")
     return 1
 
 

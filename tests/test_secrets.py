@@ -167,6 +167,19 @@ def test_the_last_door_shows_none(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert stopped.value.code == 2 and KEYS[0][1] not in said.err and HIDDEN in said.err
 
 
+def test_a_traceback_shows_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    def fail(path: Path) -> list[str]:
+        raise RuntimeError(f"{KEYS[0][1]} was refused")
+
+    monkeypatch.setattr(cli, "faults_of", fail)
+    monkeypatch.setattr("sys.argv", ["emoreason", "check", "recipes/x.yaml"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 1
+    said = capsys.readouterr().err
+    assert "Traceback" in said and f"RuntimeError: {HIDDEN} was refused" in said and KEYS[0][1] not in said
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_shipped_recipe_is_refused(path: Path) -> None:
     assert hide_secrets(yaml.safe_load(path.read_text()))[1] == []

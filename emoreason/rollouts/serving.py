@@ -12,6 +12,7 @@ from emoreason.faults import UserError
 from emoreason.recipe import AnyRecipe, GrpoRecipe
 from emoreason.rollouts.server_engine import command, environment
 from emoreason.rollouts.vllm_folder import check_vllm, config_of, engine_folder
+from emoreason.secrets import redacted_arguments
 
 
 @dataclass(frozen=True)
@@ -51,5 +52,5 @@ def serve(recipe: AnyRecipe, scratch: Path, place: Place) -> None:
     program = shutil.which(words[0], path=variables["PATH"])
     if program is None:
         raise UserError(f"{words[0]}: no such program beside this Python or on PATH; pip install 'emoreason[vllm]'")
-    print(f"$ {shlex.join(words)}", flush=True)
+    print(f"$ {shlex.join(redacted_arguments(words))}", flush=True)
     os.execve(program, words, variables)
