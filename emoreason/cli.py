@@ -31,13 +31,21 @@ ENGINES = ("transformers", "vllm", "vllm_server")
 def check(
     recipes: Annotated[list[Path], typer.Argument(help="Recipes, or folders of recipes.", show_default=False)],
     parity: Annotated[bool, typer.Option(help="Then start the engine of `rollouts` and compare it with the trainer, which loads the model.")] = False,
-) -> None:
+    topology: Annotated[str | None, typer.Option(
+        metavar="nodes=N,gpus=N,gpu_memory=GiB", help="Then say whether each stage fits this hardware; vllm_nodes=N of the nodes serve vLLM.")] = None,
+) -> None:  # fmt: skip
     """Find every fault of recipes without a GPU: keys, types, data, pictures, targets, rewards, the parent's settings.
 
     With --parity also what the engine that samples makes of one record of every kind, beside what the trainer makes of it: token ids,
     features, tower outputs, positions, log-probabilities. Anything out of bounds ends it with 1.
 
+    With --topology a table for each training stage: batch and steps, tokens, memory of a GPU by part, disk, and what to change where it does
+    not fit. No weights are loaded: the architecture is that of the checkpoint on disk, or of a table that is shipped. Ends with 1 where one
+    does not fit.
+
     Example: emoreason check recipes/tiny recipes/qwen2_5_vl_7b
+
+    Example: emoreason check recipes/qwen2_5_vl_7b --topology nodes=1,gpus=8,gpu_memory=80
 
     Example: emoreason check --parity recipes/qwen2_5_vl_7b/stage3_grpo.yaml
     """
@@ -56,6 +64,11 @@ def check(
         for fault in beyond:
             err.print(f"out of bounds: {fault}", highlight=False, soft_wrap=True)
         if beyond:
+            raise typer.Exit(1)
+    if topology is not None:
+        from emoreason.commands.topology import print_fits
+
+        if not print_fits(paths, topology):
             raise typer.Exit(1)
 
 

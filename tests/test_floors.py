@@ -34,8 +34,8 @@ FLOORS = [
     Floor("files of sound and sight", "decoding", "numpy PIL av soundfile"),
     Floor(
         "shaping",
-        "recipe_files line prompts curriculum cue_counts pair_balance trackers media packing flops reward_contract metrics metrics.sets metrics.text "
-        "metrics.bootstrap",
+        "recipe_files line prompts curriculum cue_counts pair_balance trackers media packing flops reward_contract topology stage_plan "
+        "metrics metrics.sets metrics.text metrics.bootstrap",
         "sklearn scipy",
     ),
     Floor(
@@ -44,8 +44,8 @@ FLOORS = [
         "metrics.benchmarks bench tracker_replay",
         "wandb tensorboard",
     ),
-    Floor("scores", "metrics.evaluation metrics.named confidence rollout_statistics"),
-    Floor("preflight", "preflight metrics.predictions rollout_files"),
+    Floor("scores", "metrics.evaluation metrics.named confidence rollout_statistics memory_estimate world_size"),
+    Floor("preflight", "preflight metrics.predictions rollout_files record_lengths stage_fit"),
     Floor("saved completions", "scoring node_facts", "huggingface_hub"),
     # The torch line.
     Floor(
@@ -54,7 +54,7 @@ FLOORS = [
         "torch transformers datasets peft tokenizers accelerate packaging safetensors httpx anyio",
     ),
     Floor("what models read", "collate models from_scratch rollouts.server_process rollouts.vllm_folder"),
-    Floor("how they run", "shared_prefix training_data rollouts.proof rollouts.transformers_engine"),
+    Floor("how they run", "shared_prefix training_data rollouts.proof rollouts.transformers_engine architecture"),
     Floor("whether they agree", "rollouts.parity"),
     Floor("what vLLM reads, and what runs in its workers", "rollouts.vllm_inputs rollouts.vllm_worker", "vllm"),
     Floor("vLLM here", "rollouts.vllm_engine"),
@@ -64,11 +64,11 @@ FLOORS = [
     Floor("what every trainer does", "trainers.callbacks trainers.guarded trainers.tracker_feed"),
     Floor("drives", "trainers.session trainers.grpo trainers.dpo"),
     # Stages, release and predict sample through `evaluate`, and release prints the table of `report`.
-    Floor("measuring", "evaluate report show confidence_report pair_files node_preflight", "rich matplotlib"),
+    Floor("measuring", "evaluate report show confidence_report pair_files node_preflight fit_report", "rich matplotlib"),
     Floor("runs", "stages stages.sft stages.confidence stages.grpo stages.dpo predict release parity_gate bench_training", "prefix_grouper"),
     Floor("pipeline", "pipeline bench_rollouts"),
     Floor("desk", "commands commands.terminal", "typer"),
-    Floor("counters", "commands.tracking commands.bench commands.cluster"),
+    Floor("counters", "commands.tracking commands.bench commands.cluster commands.topology"),
     Floor("door", "cli"),
     Floor("doormat", "__main__"),
 ]

@@ -16,7 +16,7 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setup
 
 def sources() -> set[str]:
     """Where each module of ours stands in a wheel."""
-    package = {str(path.relative_to(ROOT)) for pattern in ("*.py", "*.csv") for path in (ROOT / "emoreason").rglob(pattern)}
+    package = {str(path.relative_to(ROOT)) for pattern in ("*.py", "*.csv", "*.json") for path in (ROOT / "emoreason").rglob(pattern)}
     return package | {f"emoreason/rewards/{path.name}" for path in (ROOT / "rewards").glob("*.py")}
 
 
@@ -48,8 +48,9 @@ def test_a_file_that_is_no_module_is_a_table_that_is_listed() -> None:
     """Setuptools leaves them out of a wheel unless told."""
     files = [path for folder in ("emoreason", "rewards") for path in (ROOT / folder).rglob("*") if path.is_file()]
     others = {path for path in files if path.suffix not in (".py", ".pyc")}
-    assert others == set((ROOT / "emoreason" / "tables").glob("*.csv"))
-    assert SETUPTOOLS["package-data"] == {"emoreason": ["tables/*.csv"]}
+    listed = SETUPTOOLS["package-data"]["emoreason"]
+    assert others == {path for pattern in listed for path in (ROOT / "emoreason").glob(pattern)}
+    assert listed == ["tables/*.csv", "tables/architectures/*.json"]
 
 
 def test_a_checkout_that_is_installed_finds_its_rewards() -> None:
