@@ -9,6 +9,7 @@
     best_checkpoint/   the best by `checkpoints.best_by`, where the recipe keeps them, each loadable by transformers
     trainer/           what is needed to resume; removed when the run has ended
     eval/              a JSON file for each test set
+    trackers/          how far each tracker has come and what it said; tensorboard/ and wandb/ are copies of the metrics
 """
 
 import importlib.metadata

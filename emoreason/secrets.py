@@ -111,10 +111,11 @@ def _hide_one(name: Any, value: Any, location: tuple) -> tuple[Any, list[tuple[t
 def _hide_list(values: list, location: tuple) -> tuple[list, list[tuple[tuple, str]]]:
     """Of a list that may be the words of a command; an option says what the next word is."""
     name = next((part for part in reversed(location) if isinstance(part, str)), "")
-    hidden, found, option = [], [], None
+    hidden, found, option, before = [], [], None, ""
     for index, value in enumerate(values):
         place = (*location, index)
-        if isinstance(value, str) and (match := _OPTION.match(value)) and is_secret_name(match[1]):
+        match = _OPTION.match(value) if isinstance(value, str) else None
+        if match and is_secret_name(match[1]):
             key, equals, given = value.partition("=")
             option = None if equals else key
             hidden.append(f"{key}={HIDDEN}" if given else value)
@@ -124,10 +125,11 @@ def _hide_list(values: list, location: tuple) -> tuple[list, list[tuple[tuple, s
             hidden.append(HIDDEN)
             found.append((place, f"{option} gives a secret"))
         else:
-            shown, more = _hide_one(name, value, place)
+            # `--revision` says of the next word, or of what follows its `=`, that it is a commit.
+            shown, more = _hide_one(match[1] if match else before or name, value, place)
             hidden.append(shown)
             found += more
-        option = None
+        option, before = None, match[1] if match and value == match[1] else ""
     return hidden, found
 
 

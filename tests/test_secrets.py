@@ -81,6 +81,8 @@ def test_a_value_that_only_looks_like_it(value: str) -> None:
 def test_a_commit_is_no_key_where_a_commit_belongs() -> None:
     commit = drawn("0123456789abcdef", 40)
     assert hide_secrets({"revision": commit, "hub_revision": commit})[1] == []
+    assert hide_secrets({"arguments": ["--revision", commit, f"--tokenizer-revision={commit}", "--dtype", "half"]})[1] == []
+    assert hide_secrets({"arguments": ["--revision", "main", commit]})[1] == [(("arguments", 2), "looks like a W&B key")]
     assert hide_secrets({"note": commit})[1] == [(("note",), "looks like a W&B key")]
 
 
