@@ -1,9 +1,11 @@
 # make demo: set up and run the whole pipeline on a CPU.  make demo-av: the same on clips with sound, which it makes first.
 # make test: set up and run the tests.  make test-vllm: the tests of vLLM, on its CPU build in an environment of its own (7 GB, minutes).
+# make test-slurm: the tests of jobs, on a real SLURM cluster of two nodes on this machine, as root (slurm-wlm and munge by apt, minutes).
 PYTHON ?= python3
 BIN := .venv/bin
+CLUSTER := /var/tmp/emoreason_cluster
 
-.PHONY: demo demo-av test test-vllm
+.PHONY: demo demo-av test test-slurm test-vllm
 
 demo: .venv/installed
 	$(BIN)/emoreason run recipes/tiny
@@ -18,6 +20,11 @@ recipes/tiny_av/data/README.md: | .venv/installed
 test: .venv/installed_dev
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m pytest
+
+test-slurm: .venv/installed_dev
+	tests/slurm/cluster.sh start $(CLUSTER)
+	SLURM_CONF=$(CLUSTER)/slurm.conf EMOREASON_TEST_CLUSTER=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm --durations=0 tests/slurm; \
+	code=$$?; tests/slurm/cluster.sh stop $(CLUSTER); exit $$code
 
 test-vllm: .venv-vllm/installed
 	.venv-vllm/bin/python -m pytest -m vllm tests/vllm_cpu

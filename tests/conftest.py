@@ -1,6 +1,7 @@
 """Small data that is real: drawn faces and the recipes over them, copied out of recipes/tiny."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import yaml
 
 from emoreason.files import read_jsonl, write_jsonl
 
-collect_ignore = [] if importlib.util.find_spec("vllm") else ["vllm_cpu"]  # `make test-vllm` collects them, in an environment of their own
+# `make test-vllm` collects the one, in an environment of its own, `make test-slurm` the other, with the cluster that it has started.
+collect_ignore = [] if importlib.util.find_spec("vllm") else ["vllm_cpu"]
+collect_ignore += [] if os.environ.get("EMOREASON_TEST_CLUSTER") else ["slurm"]
 TINY = Path(__file__).parents[1] / "recipes" / "tiny"
 
 
