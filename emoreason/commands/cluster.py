@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 
 from emoreason.commands.terminal import Overrides, RecipePath, out, quiet
-from emoreason.faults import UserError
 
 
 def preflight(
@@ -59,8 +58,6 @@ def serve(
     from emoreason.recipe_files import load_recipe
 
     loaded = load_recipe(recipe, [*(overrides or []), "rollouts.engine=vllm_server"])
-    if loaded.stage == "sft":
-        raise UserError(f"{recipe}: stage is sft, which samples nothing; accepted: confidence, grpo, dpo, evaluate")
     from emoreason.rollouts.serving import Place
     from emoreason.rollouts.serving import serve as serve_recipe
 

@@ -20,7 +20,7 @@ from emoreason.files import read_json
 ROOT = Path(__file__).parents[2]
 # What a site would write into env.sh: this environment, the interface of this machine, nodes without GPUs.
 SITE = """
-export PATH={bin}:$PATH GLOO_SOCKET_IFNAME=lo OMP_NUM_THREADS=1
+export PATH=${{TEST_BIN:-{bin}}}:$PATH GLOO_SOCKET_IFNAME=lo OMP_NUM_THREADS=1
 SBATCH_FLAGS=(--gpus-per-node=0 --cpus-per-task=1)
 TRAIN_FLAGS=(--nodes=2)
 """

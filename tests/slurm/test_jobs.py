@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from jobs import ROOT, Project, kill_node, processes_of, until
 
+from emoreason.files import read_json
+
 pytestmark = pytest.mark.slurm
+VLLM_BIN = ROOT / ".venv-vllm" / "bin"
 GRPO = ("stage3_grpo.sh", "recipes/tiny/stage3_grpo.yaml")
 
 
@@ -132,6 +135,21 @@ def test_a_node_that_dies_takes_the_job_down_and_the_job_comes_back(project: Pro
     assert project.about(job, "JobState") == "PENDING", "it is sent back, not failed"
     project.start_now(job)
     assert project.ends(job, 120) == "COMPLETED" and project.is_finished("bereft")
+
+
+@pytest.mark.skipif(not VLLM_BIN.is_dir(), reason="the environment of `make test-vllm` is not there")
+def test_a_real_vllm_answers_on_the_second_node_and_ends_with_the_training(project: Project) -> None:
+    few = ("output_dir=runs/tiny/served", "trainer.max_steps=2")
+    job = project.submit(*GRPO, *few, VLLM_NODES="1", TEST_BIN=str(VLLM_BIN))
+    assert project.ends(job, 300) == "COMPLETED" and project.is_finished("served")
+    port = 20000 + int(job) % 4000 * 3 + 2
+    served = (project.folder / "logs" / job / "serve-0.log").read_text()
+    assert f"--port {port}" in served and "--host 0.0.0.0" in served
+    rollouts = read_json(project.run_dir("served") / "run.json")["recipe"]["rollouts"]
+    assert (rollouts["engine"], rollouts["server"]["url"]) == ("vllm_server", f"http://n2:{port}")
+    assert [row["step"] for row in metrics(project.run_dir("served"))[:2]] == [1, 2]
+    assert "the vLLM server was ended with the training" in project.log(job)
+    until(lambda: not processes_of(job), 30, "the server's processes to end")
 
 
 def test_where_a_stage_fails_the_jobs_after_it_are_cancelled_and_the_same_command_goes_on(project: Project) -> None:
