@@ -29,11 +29,16 @@ def fits_of(path: Path, topology: Topology) -> list[Fit]:
 
 def problems(found: Fit) -> list[str]:
     """What keeps the stage from running there, each with what to set."""
-    if found.has_room:
+    if found.has_room and not found.lacks_room:
         return list(found.faults)
-    short = f"{found.peak.name} needs {_gib(found.peak.total)} GiB of a GPU and {_gib(_usable(found))} are there; "
+    short = f"{found.peak.name} needs {_gib(found.peak.total)} GiB of a GPU and {_gib(_usable(found))} are there"
+    if found.has_room:
+        short = "with that share the rest of the stage has no room"
+    if not found.advice:
+        return [*found.faults, f"{short}; no setting alone makes it fit: give model.lora, more GPUs or larger ones"]
     changes = " and ".join(spelt_out(found, text) for text in found.advice)
-    return [*found.faults, short + (f"set {changes}" if changes else "no setting makes it fit: give model.lora, more GPUs or larger ones")]
+    host = f" ({_gib(found.advised_host)} GiB of the node's memory)" if found.advised_host else ""
+    return [*found.faults, f"{short}; set {changes}{host}"]
 
 
 def summary(fits: list[Fit]) -> str:

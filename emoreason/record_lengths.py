@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from emoreason.curriculum import mix
+from emoreason.faults import UserError
 from emoreason.media import record_media
 from emoreason.media_tokens import TokenCounter
 from emoreason.memory_estimate import Lengths, ModelSizes
@@ -33,7 +34,13 @@ def guessed_tokens(text: str) -> int:
 
 
 def lengths_of(recipe: TrainingRecipe, plan: Plan, sizes: ModelSizes, text_tokens: Callable[[str], int] | None) -> Lengths:
-    """The lengths of the rows of one plan; `text_tokens` None guesses."""
+    """The lengths of the rows of one plan; `text_tokens` None guesses.
+
+    Raises:
+        UserError: a family whose pictures cannot be counted.
+    """
+    if sizes.family == "smolvlm":
+        raise UserError("--topology: only the processor of smolvlm knows how many tokens a picture takes; accepted: the Qwen families")
     phase = next((one for one in getattr(recipe, "phases", []) if one.name == plan.phase), None)
     sources = (phase.data if phase else None) or recipe.data
     loaded = [(source, read_records(Path(source.path))) for source in sources]

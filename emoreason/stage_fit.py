@@ -1,5 +1,6 @@
 """Whether a stage fits its hardware, and what to change where it does not: `emoreason check --topology`, without torch."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -72,8 +73,12 @@ class Fit:
     """Bytes of the policy that the stage publishes."""
     faults: tuple[str, ...]
     """Arithmetic and lengths, each with what to set."""
+    lacks_room: bool = False
+    """Memory is short, now or once vLLM has the share that it needs."""
     advice: tuple[str, ...] = ()
-    """Where memory is short: the settings that make it fit together, or nothing that does."""
+    """Then the settings that make it fit together, or nothing where none do."""
+    advised_host: float = 0.0
+    """Bytes of a node's memory that the advice offloads to."""
 
     @property
     def peak(self) -> Moment:
@@ -85,7 +90,7 @@ class Fit:
 
     @property
     def fits(self) -> bool:
-        return self.has_room and not self.faults
+        return self.has_room and not self.faults and not self.lacks_room
 
 
 def fit(plan: Plan, topology: Topology, sizes: ModelSizes, lengths: Lengths, advise: bool = True) -> Fit:
@@ -100,7 +105,14 @@ def fit(plan: Plan, topology: Topology, sizes: ModelSizes, lengths: Lengths, adv
         topology.gpus * host_bytes(plan, sizes, topology.world_size), _checkpoint_bytes(plan, sizes),
         adapter if plan.lora else plan.value_bytes * sizes.total, faults,
     )  # fmt: skip
-    return replace(found, advice=tuple(_advice(found))) if advise and not found.has_room else found
+    if not advise:
+        return found
+    share = _least_share(plan, topology, sizes, cache)
+    with_engine = fit(replace(plan, utilization=share), topology, sizes, lengths, advise=False) if share else found
+    if with_engine.has_room:
+        return found
+    advice, host = _advice(with_engine)
+    return replace(found, advice=tuple(advice), advised_host=host, lacks_room=True)
 
 
 def _moments(plan: Plan, topology: Topology, sizes: ModelSizes, lengths: Lengths, world: World, batch: Batch) -> list[Moment]:
@@ -147,16 +159,24 @@ def _engine_cache(plan: Plan, topology: Topology, sizes: ModelSizes, lengths: Le
     return EngineCache(max(0.0, free), cache_bytes(sizes, length, plan.value_bytes), length)
 
 
-def _engine_faults(plan: Plan, topology: Topology, sizes: ModelSizes, cache: EngineCache | None) -> list[str]:
+def _least_share(plan: Plan, topology: Topology, sizes: ModelSizes, cache: EngineCache | None) -> float | None:
+    """The share of a GPU that vLLM needs for one sequence, where it has less."""
     if cache is None or cache.num_sequences:
-        return []
+        return None
     needed = plan.value_bytes * sizes.total + ENGINE_OVERHEAD + cache.sequence_bytes
-    share = -(-needed // (0.01 * topology.gpu_bytes)) / 100
-    if share > 0.95:
-        return [f"vLLM needs {needed / GIB:.1f} GiB for weights and one sequence of {cache.max_model_len} tokens on a GPU of its own process; "
-                "set rollouts.engine vllm_server, or lower rollouts.max_model_len"]  # fmt: skip
-    return [f"vLLM's share of {plan.utilization * topology.gpu_memory:.1f} GiB has no room for one sequence of {cache.max_model_len} tokens beside "
-            f"{plan.value_bytes * sizes.total / GIB:.1f} GiB of weights; set rollouts.gpu_memory_utilization {share:g}"]  # fmt: skip
+    return math.ceil(100 * needed / topology.gpu_bytes) / 100
+
+
+def _engine_faults(plan: Plan, topology: Topology, sizes: ModelSizes, cache: EngineCache | None) -> list[str]:
+    share = _least_share(plan, topology, sizes, cache)
+    if share is None:
+        return []
+    beside = f"one sequence of {cache.max_model_len} tokens beside {plan.value_bytes * sizes.total / GIB:.1f} GiB of weights"
+    if share > 1 - SAFETY:
+        return [f"a GPU has no room for {beside} in vLLM; set rollouts.engine vllm_server with a server that spreads them, or lower "
+                "rollouts.max_model_len"]  # fmt: skip
+    return [f"vLLM's share of {plan.utilization * topology.gpu_memory:.1f} GiB has no room for {beside}; set "
+            f"rollouts.gpu_memory_utilization {share:g}"]  # fmt: skip
 
 
 def _length_faults(plan: Plan, sizes: ModelSizes, lengths: Lengths) -> list[str]:
@@ -186,25 +206,25 @@ def _checkpoint_bytes(plan: Plan, sizes: ModelSizes) -> float:
 Change = tuple[str, Callable[[Plan], Plan]]
 
 
-def _advice(found: Fit) -> list[str]:
-    """The first single change that makes it fit, else the shortest run of changes, the cheapest first; [] where nothing does."""
-    def enough(plan: Plan) -> Fit | None:
-        tried = fit(plan, found.topology, found.sizes, found.lengths, advise=False)
-        return tried if tried.has_room and len(tried.faults) <= len(found.faults) else None
+def _advice(found: Fit) -> tuple[list[str], float]:
+    """(the first single change that makes it fit, else the shortest run of changes, the cheapest first, [] where nothing does; what it offloads)"""
+    def tried(plan: Plan) -> Fit:
+        return fit(plan, found.topology, found.sizes, found.lengths, advise=False)
 
     changes = _changes(found)
-    for text, plan in changes:
-        if enough(plan(found.plan)):
-            return [text]
+    for text, change in changes:
+        one = tried(change(found.plan))
+        if one.has_room and len(one.faults) <= len(found.faults):
+            return [text], one.host
     taken, plan, least = [], found.plan, found.peak.total
     for text, change in changes:
-        tried = fit(change(plan), found.topology, found.sizes, found.lengths, advise=False)
-        if tried.peak.total < least and len(tried.faults) <= len(found.faults):
-            plan, least = change(plan), tried.peak.total
-            taken = [one for one in taken if one.split()[0] != text.split()[0]] + [text]  # a later value of a key replaces an earlier one
-        if tried.has_room:
-            return _thinned(found, taken, changes)
-    return []
+        one = tried(change(plan))
+        if one.peak.total < least and len(one.faults) <= len(found.faults):
+            plan, least = change(plan), one.peak.total
+            taken = [other for other in taken if other.split()[0] != text.split()[0]] + [text]  # a later value of a key replaces an earlier one
+        if one.has_room and text in taken:
+            return _thinned(found, taken, changes), one.host
+    return [], 0.0
 
 
 def _thinned(found: Fit, taken: list[str], changes: list[Change]) -> list[str]:
@@ -248,12 +268,28 @@ def _changes(found: Fit) -> list[Change]:
         times = plan.rows // rows * plan.accumulation
         changes.append((f"trainer.per_device_train_batch_size {rows}",
                         lambda one, rows=rows, times=times: replace(one, rows=rows, accumulation=times)))  # fmt: skip
+    if plan.engine == "transformers" and plan.stage == "grpo":
+        changes += _smaller_generations(found)
     drawn = plan.rows_drawn
     while plan.engine == "transformers" and drawn > max(1, plan.num_generations):
         drawn = max(plan.num_generations, drawn // 2)
         changes.append((f"sampling.batch_size {drawn}", lambda one, drawn=drawn: replace(one, rows_drawn=drawn)))
     changes.append(("zero.offload_optimizer true", lambda one: replace(one, zero_stage=max(2, one.zero_stage), offload_optimizer=True)))
     changes.append(("zero.offload_parameters true", lambda one: replace(one, zero_stage=3, offload_parameters=True)))
+    return changes
+
+
+def _smaller_generations(found: Fit) -> list[Change]:
+    """Fewer completions generated together, as long as groups stay whole."""
+    plan, world, changes = found.plan, found.world, []
+    at_once, steps = plan.rows * world.size, world.steps_per_generation
+    while steps % 2 == 0 and steps // 2 * at_once % plan.num_generations == 0:
+        steps //= 2
+        if plan.generation_batch_size is None:
+            changes.append((f"trainer.steps_per_generation {steps}", lambda one, steps=steps: replace(one, steps_per_generation=steps)))
+        else:
+            rows = steps * at_once
+            changes.append((f"trainer.generation_batch_size {rows}", lambda one, rows=rows: replace(one, generation_batch_size=rows)))
     return changes
 
 
