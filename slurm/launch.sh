@@ -2,6 +2,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
 JOB=${SLURM_JOB_ID:-}
+unset SLURM_TRES_PER_TASK # newer SLURMs set it to the cores of the job's task, which would contradict those of a rank
 GPUS_PER_NODE=${SLURM_GPUS_ON_NODE:-${GPUS_PER_NODE:-1}} # and tasks on a node, one a GPU; without GPUs one, or as given
 VLLM_NODES=${VLLM_NODES:-0}                              # the last nodes of the job: vLLM answers there for the trainer on the others
 PORT=$((20000 + ${JOB:-0} % 4000 * 3)) # of the training; its preflight and server take the next two. The system hands out none below 32768.
@@ -123,9 +124,11 @@ finish() {
       timeout 60 "${STEP[@]}" true || requeue "a node does not answer"
       ;;
   esac
-  echo "ended with $1; the end of $LOGS/train-0.log, others beside it:" >&2
-  tail -n 20 "$LOGS/train-0.log" >&2 || true
-  echo "To go on from the last checkpoint, submit the same again." >&2
+  if [[ -s $LOGS/train-0.log ]]; then
+    echo "the end of $LOGS/train-0.log, others beside it:" >&2
+    tail -n 20 "$LOGS/train-0.log" >&2
+  fi
+  echo "ended with $1; to go on from the last checkpoint, submit the same again" >&2
 }
 
 # requeue WHY: send the job back to wait; it goes on from its checkpoint. Fails where it has been sent back too often.
