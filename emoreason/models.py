@@ -38,6 +38,7 @@ def load_model(settings: ModelSettings) -> PreTrainedModel:
         report = {"output_loading_info": True, "ignore_mismatched_sizes": True}  # so that all that is wrong is named
         model, found = _from_pretrained(AutoModelForImageTextToText, settings.path, dtype=dtype, **report, **arguments)
         _check_keys(settings.path, found)
+        _keep_used_conversions(model)
         check_version(model.config)
         check_windows(model)
         return model
@@ -59,6 +60,17 @@ def _from_pretrained(loader: type, path: str, **arguments):
         return loader.from_pretrained(path, **arguments)
     except (OSError, ValueError) as error:
         raise UserError(f"model.path {path}: transformers cannot load it: {str(error).splitlines()[0]}") from error
+
+
+def _keep_used_conversions(model: PreTrainedModel) -> None:
+    """Save the weights under the names under which they were read.
+
+    transformers renames weights when it reads them and back when it saves them. Under ZeRO-3 (5.24) it also takes back renamings that nothing
+    was read by, and writes `model.model.` for `model.`, which other programs do not know.
+    """
+    conversions = getattr(model, "_weight_conversions", None)
+    if conversions is not None:
+        model._weight_conversions = [conversion for conversion in conversions if conversion.was_used()]
 
 
 def _check_keys(path: str, found: dict) -> None:

@@ -1,9 +1,12 @@
 """Making room when asked: USR1 and TERM ask a stage to write a checkpoint at the next step and to end; the same command goes on.
 
 SLURM sends USR1 some minutes before a job's time is over (`#SBATCH --signal`), and TERM when it takes the nodes for others or on `scancel`.
+It sends them to every process of a step, so the workers that read data or score rewards would die of USR1. Therefore USR1 is blocked, which
+they inherit, and waited for by a thread. TERM stays deliverable, since it is what ends workers.
 """
 
 import signal
+import threading
 from types import FrameType
 
 EXIT_CODES = {signal.SIGUSR1: 75, signal.SIGTERM: 143}
@@ -20,9 +23,15 @@ class Preempted(Exception):
 
 
 def listen() -> None:
-    """From now on USR1 and TERM are remembered instead of ending the process. Call it before anything slow is imported."""
-    for number in EXIT_CODES:
-        signal.signal(number, _remember)
+    """From now on USR1 and TERM are remembered instead of ending the process. Call it before anything slow is imported or any thread begins."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    threading.Thread(target=_wait_for_usr1, daemon=True, name="preemption").start()
+    signal.signal(signal.SIGTERM, _remember)
+
+
+def _wait_for_usr1() -> None:
+    while True:
+        _remember(signal.sigwait({signal.SIGUSR1}), None)
 
 
 def _remember(number: int, frame: FrameType | None) -> None:

@@ -39,10 +39,16 @@ def run(recipe: SftRecipe) -> RunDir:
         if recipe.model.from_scratch and not Path(recipe.model.path).exists():
             build(recipe)
     folders = [run_dir.trainer_path / f"{number}_{phase.name}" for number, phase in enumerate(recipe.phases, start=1)]
-    configs = [trainer_config("sft", recipe, folder / "steps", phase.trainer) for folder, phase in zip(folders, recipe.phases, strict=True)]
+
+    def configured(number: int) -> SFTConfig:
+        return trainer_config("sft", recipe, folders[number] / "steps", recipe.phases[number].trainer)
+
+    for number in range(len(folders)):
+        configured(number)  # so that what TRL refuses of the last phase is said before the first begins
     destinations = [*(folder / "model" for folder in folders[:-1]), run_dir.checkpoint_path]
-    for number, (phase, config, destination) in enumerate(zip(recipe.phases, configs, destinations, strict=True)):
+    for number, (phase, destination) in enumerate(zip(recipe.phases, destinations, strict=True)):
         if not destination.exists():
+            config = configured(number)  # by itself, since a trainer with DeepSpeed wants a process state that no other has used
             model, processor = open_phase(recipe, phase, destinations[number - 1] if number else None)
             train_and_save(make_trainer(recipe, phase, config, model, processor, run_dir), recipe, processor, destination)
     finish_run(run_dir)

@@ -62,4 +62,13 @@ class GuardedTrainer(Trainer):
 
 
 class MediaSFTTrainer(GuardedTrainer, SFTTrainer):
-    """`trl.SFTTrainer` on rows of `prompt`, `media`, `completion`."""
+    """`trl.SFTTrainer` on rows of `prompt`, `media`, `completion`.
+
+    The loss is the mean over the tokens of a whole step, whatever the number of processes and micro-batches. transformers says of the
+    vision-language models that they take no number of tokens, which is true of their own loss and not of TRL's; TRL then takes the mean of
+    the micro-batches' means.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.model_accepts_loss_kwargs = True

@@ -41,6 +41,11 @@ TRAINING_STATE = ("*.pt", "*.pth", "*.bin", "global_step*", "latest", "zero_to_f
 def begin_run(recipe: TrainingRecipe, data_paths: list[str]) -> tuple[RunDir, bool]:
     """The run's folder, and whether anything is left to do. The main process writes run.json, the others find it."""
     run_dir = RunDir(recipe.output_dir)
+    if recipe.zero:
+        _tell_of_one_process()
+    PartialState(cpu=not torch.cuda.is_available())  # the first call decides for all others; without `cpu` each process would be alone
+    if recipe.zero:
+        _begin_deepspeed()
     with PartialState().main_process_first():
         is_open = run_dir.begin(recipe.model_dump(), data_paths, recipe.model.path)
         for change in run_dir.other_versions() if PartialState().is_main_process and is_open else []:
@@ -95,7 +100,6 @@ def trainer_config(kind: str, recipe: TrainingRecipe, output_dir: Path, override
     if kind == "sft":
         fixed["train_sampling_strategy"] = "sequential"  # the mix is in training order already
     if recipe.zero:
-        _stand_alone()
         fixed["deepspeed"] = deepspeed_settings(**recipe.zero.model_dump(), dtype=recipe.model.dtype, trainer=settings)
     try:
         return CONFIGS[kind](**{**settings, **fixed})
@@ -103,13 +107,21 @@ def trainer_config(kind: str, recipe: TrainingRecipe, output_dir: Path, override
         raise UserError(f"trainer: {CONFIGS[kind].__name__} refuses these settings: {error}") from error
 
 
-def _stand_alone() -> None:
-    """Tell DeepSpeed that one process is all there is, where no launcher has told it anything."""
+def _tell_of_one_process() -> None:
+    """Where no launcher has told of any process, tell DeepSpeed that this one is all there is."""
     if "RANK" not in os.environ:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+
+def _begin_deepspeed() -> None:
+    """Let DeepSpeed speak through the process group of accelerate, or a model that ZeRO-3 loads before its trainer is there would be spread
+    over one process."""
+    import deepspeed
+
+    deepspeed.init_distributed(verbose=False)
 
 
 def num_rows(config: SFTConfig) -> int | None:
