@@ -58,8 +58,9 @@ def table(path: Path, found: Fit) -> Table:
     made.add_row("model", f"{found.sizes.total / 1e9:.2f} B weights", f"{found.sizes.trained(plan) / 1e6:,.0f} M trained; {found.sizes.source}")
     made.add_row("batch", f"{_rows(found)} an update", f"{plan.rows} a GPU x {plan.accumulation} x {world.size} GPUs")
     if plan.stage == "grpo":
+        updates = world.steps_per_generation * plan.num_iterations / plan.accumulation
         made.add_row("generation", f"{world.generated // max(1, plan.num_generations)} prompts x {plan.num_generations}",
-                     f"{world.generated} completions at once, for {world.steps_per_generation * plan.num_iterations / plan.accumulation:g} updates")
+                     f"{world.generated} completions at once, for {updates:g} update{'' if updates == 1 else 's'}")
     made.add_row("steps", f"{world.num_steps}", f"{world.steps_per_epoch} an epoch of {lengths.num_records} rows")
     how = "" if lengths.exact else f"; text guessed at {BYTES_PER_TOKEN:g} bytes a token"
     made.add_row("prompt", f"{lengths.prompt} tokens at most", f"{lengths.prompt_mean:.0f} on average{how}")

@@ -12,6 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from peft import get_peft_model
+from plans import GRPO, LENGTHS, SEVEN_B, SFT
+from tiny_models import BUILDERS
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import DynamicCache
 
@@ -29,8 +31,6 @@ from emoreason.memory_estimate import (
 )
 from emoreason.models import freeze, lora_config
 from emoreason.recipe import LoraSettings
-from tests.plans import GRPO, LENGTHS, SEVEN_B, SFT
-from tests.tiny_models import BUILDERS
 
 FAMILIES = ("qwen2_5_vl", "qwen3_vl", "qwen2_5_omni_thinker", "qwen3_omni_thinker")
 PLAIN = replace(SFT, zero_stage=0)
@@ -115,8 +115,8 @@ DEEPSPEED_RANK = """
 import json, os, sys
 import deepspeed, torch
 from emoreason.models import freeze
-from tests.tiny_models import qwen2_5_vl
-from tests.test_memory_estimate import num_bytes
+from tiny_models import qwen2_5_vl
+from test_memory_estimate import num_bytes
 
 stage = int(sys.argv[1])
 deepspeed.init_distributed("gloo")
@@ -146,10 +146,10 @@ torch.distributed.destroy_process_group()
 def test_states_of_zero_are_those_of_deepspeed_on_two_processes(stage: int, tmp_path: Path) -> None:
     """To the byte, but for padding to even shares."""
     pytest.importorskip("deepspeed")
-    script, root = tmp_path / "rank.py", Path(__file__).parents[1]
+    script = tmp_path / "rank.py"
     script.write_text(DEEPSPEED_RANK)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), str(stage)]
-    environment = {**os.environ, "DS_ACCELERATOR": "cpu", "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "DS_ACCELERATOR": "cpu", "PYTHONPATH": str(Path(__file__).parent), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))

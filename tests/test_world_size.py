@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plans import GRPO, SFT
 from trl import GRPOConfig
 from trl.trainer.utils import RepeatSampler
 
 from emoreason.world_size import world_of
-from tests.plans import GRPO, SFT
 
 SIZES = st.integers(1, 64)
 
