@@ -38,11 +38,13 @@ def test_two_nodes_meet_and_a_row_tells_of_each(tmp_path: Path) -> None:
     assert list((tmp_path / "run").iterdir()) == [], "no mark is left"
 
 
-def test_faults_come_from_the_first_process_alone_and_all_end_with_2() -> None:
-    (code, out, err), (other, nothing, silent) = start([0, 1], "output_dir=/proc/nowhere", "data=[{path: absent.jsonl}]")
+def test_faults_come_from_the_first_process_alone_and_all_end_with_2(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("where the run's folder should be")
+    (code, out, err), (other, nothing, silent) = start([0, 1], f"output_dir={file}", "data=[{path: absent.jsonl}]")
     assert (code, other, nothing, silent) == (2, 2, "", "")
     assert "n2" in out
-    assert "every node: absent.jsonl: no such file" in err and "every node: output_dir: /proc/nowhere: cannot be written" in err
+    assert "every node: absent.jsonl: no such file" in err and f"every node: output_dir: {file}: cannot be written" in err
 
 
 @pytest.mark.parametrize(("here", "named"), [(0, "n2: never arrived (ranks 1)"), (1, "where n1 should be")])

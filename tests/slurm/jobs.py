@@ -80,11 +80,12 @@ class Project:
         return self.about(job, "JobState")
 
     def is_sent_back(self, job: str, deadline_s: float) -> None:
-        """Return when the job waits anew, and no process of it is left."""
+        """Return when the job waits anew."""
         until(lambda: self.about(job, "JobState") == "PENDING" and self.about(job, "Restarts") != "0", deadline_s, f"job {job} to be sent back")
 
     def start_now(self, job: str) -> None:
-        """SLURM lets a job that was sent back wait for two minutes."""
+        """SLURM lets a job that was sent back wait for two minutes, in which what it had started ends."""
+        until(lambda: not processes_of(job), 60, f"the processes of job {job} to end")
         self.shell("scontrol", "update", f"JobId={job}", "StartTime=now")
 
     def log(self, job: str) -> str:
