@@ -14,7 +14,9 @@ from emoreason import cli
 from emoreason.files import write_json
 from emoreason.media import load_picture
 
-COMMANDS = ["check", "train", "run", "evaluate", "report", "confidence", "track", "show", "release", "predict", "score", "metric", "preflight", "serve"]
+COMMANDS = [
+    *("check", "train", "run", "evaluate", "report", "confidence", "track", "show", "release", "predict", "score", "metric", "preflight", "serve"),
+]
 
 CHECK_AND_LIST_MODULES = """
 import sys
