@@ -158,7 +158,8 @@ def _meet(ranks: Ranks, node: str, end: float) -> dist.Store:
                                 "runs, and whether its name and port can be reached from here") from error  # fmt: skip
             time.sleep(0.2)
     timeout = timedelta(seconds=max(1.0, end - time.monotonic()))
-    return dist.TCPStore(host, port, ranks.world_size, is_master=ranks.rank == 0, timeout=timeout, wait_for_workers=False)
+    keeps = ranks.rank == 0 and os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True"  # torchrun keeps it itself
+    return dist.TCPStore(host, port, ranks.world_size, is_master=keeps, timeout=timeout, wait_for_workers=False)
 
 
 def _wait_for_all(store: dist.Store, ranks: Ranks, end: float) -> None:

@@ -58,3 +58,11 @@ def test_a_node_that_never_arrives_is_named_in_time(here: int, named: str, tmp_p
 def test_one_process_without_slurm_works_too(tmp_path: Path) -> None:
     ((code, out, _),) = start([0], f"output_dir={tmp_path}/run", world_size=1)
     assert code == 0 and "│ n1" in out
+
+
+def test_torchrun_starts_it_too(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", "--nproc-per-node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0",
+               "-m", "emoreason", "preflight", str(TINY / "stage1_sft.yaml"), f"output_dir={tmp_path}/run"]  # fmt: skip
+    done = subprocess.run(command, cwd=TINY.parents[1], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("│ 0 ") == 1 and "failed to bind" not in done.stderr, "two processes, one node"
