@@ -61,7 +61,8 @@ def test_one_process_without_slurm_works_too(tmp_path: Path) -> None:
 
 
 def test_torchrun_starts_it_too(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", "--nproc-per-node=2", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0",
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=1", "--nproc-per-node=2", "--rdzv-backend=c10d"]
+    command = [*torchrun, "--rdzv-endpoint=localhost:0",
                "-m", "emoreason", "preflight", str(TINY / "stage1_sft.yaml"), f"output_dir={tmp_path}/run"]  # fmt: skip
     done = subprocess.run(command, cwd=TINY.parents[1], env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
