@@ -36,7 +36,7 @@ def problems(found: Fit) -> list[str]:
         short = "with that share the rest of the stage has no room"
     if not found.advice:
         return [*found.faults, f"{short}; no setting alone makes it fit: give model.lora, more GPUs or larger ones"]
-    changes = " and ".join(spelt_out(found, text) for text in found.advice)
+    changes = " and ".join(spelt_out(found))
     host = f" ({_gib(found.advised_host)} GiB of the node's memory)" if found.advised_host else ""
     return [*found.faults, f"{short}; set {changes}{host}"]
 

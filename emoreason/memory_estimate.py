@@ -6,8 +6,9 @@ float32 copy of float32 weights too. Without DeepSpeed torch's AdamW keeps both 
 Tests hold the sum to the bytes of real models, real optimizers and DeepSpeed on two processes.
 
 Activations: our own count of what autograd saves in a decoder layer of Qwen's in transformers 5.24, after the manner of Korthikanti et al. 2022,
-arXiv 2205.05198, section 4, which counts another layer; tests hold it to 10 % of what autograd saves. With the output layer it is 4 % above and
-2 % below torch's MemTracker on Qwen2.5-VL-7B without memory for its tensors (8,192 tokens with checkpointing, 2,048 without, bfloat16).
+arXiv 2205.05198, section 4, which counts another layer; tests hold it to 10 % of what autograd saves, and between 0.9 and 1.3 times the peak that
+torch's MemTracker sees. With the output layer it is 4 % above and 2 % below that peak on Qwen2.5-VL-7B, run without memory for its tensors (8,192
+tokens with checkpointing, 2,048 without, bfloat16).
 """
 
 from collections.abc import Mapping
@@ -21,8 +22,8 @@ MAX_LIVE = 1_000_000_000
 """DeepSpeed's stage3_max_live_parameters and stage3_max_reuse_distance: gathered weights that a GPU keeps at once."""
 SUB_GROUP = 1_000_000_000
 """DeepSpeed's sub_group_size: weights that ZeRO-3 steps at once."""
-TILE = 4096 * 32768
-"""Logits that TRL 1.16 computes at once (`TOKEN_CHUNK_SIZE` x `_CHUNKED_LOGPROB_CHUNK_SIZE`)."""
+TILE = (4096, 32768)
+"""Tokens and logits that TRL 1.16 has memory for at once (`TOKEN_CHUNK_SIZE`, `_CHUNKED_LOGPROB_CHUNK_SIZE`), however few the vocabulary has."""
 RESERVED = 1.5 * GIB
 """CUDA context, NCCL's buffers and libraries' workspaces of one process; a rule of thumb, not measured here."""
 SAFETY = 0.05
@@ -171,7 +172,7 @@ def activation_parts(plan: Plan, sizes: ModelSizes, batch: Batch) -> dict[str, f
     backward = 4 * value * widest * batch.longest_row
     head_trains = plan.lora is None and "language" not in plan.freeze
     # TRL's fused head keeps the scored hidden states, sums both gradients in float32 and casts them, and holds one tile of logits.
-    head = batch.scored * hidden * (value + FLOAT) + min(batch.scored * sizes.vocab_size, TILE) * value
+    head = batch.scored * hidden * (value + FLOAT) + min(batch.scored, TILE[0]) * TILE[1] * value
     head += (FLOAT + value) * sizes.head * head_trains
     return {
         "activations": saved_bytes(plan, sizes, batch.tokens, batch.longest_row) + backward,

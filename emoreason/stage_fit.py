@@ -293,13 +293,16 @@ def _smaller_generations(found: Fit) -> list[Change]:
     return changes
 
 
-def spelt_out(found: Fit, text: str) -> str:
-    """A piece of advice with what has to be set beside it so that an update keeps its rows."""
-    key, _, value = text.partition(" ")
-    if key == "trainer.per_device_train_batch_size":
-        return f"{text} and trainer.gradient_accumulation_steps {found.plan.rows // int(value) * found.plan.accumulation}"
-    if key == "zero.offload_optimizer" and not found.plan.zero_stage:
-        return f"zero.stage 2 and {text}"
-    if key == "zero.offload_parameters" and found.plan.zero_stage < 3:
-        return f"zero.stage 3 and {text}"
-    return text
+def spelt_out(found: Fit) -> list[str]:
+    """The advice as settings of the recipe, with what has to be set beside it: the rows of an update stay, and what ZeRO offloads it has to hold."""
+    stages = [int(text.split()[1]) for text in found.advice if text.startswith("zero.stage ")]
+    needed = 3 if "zero.offload_parameters true" in found.advice else 2 if "zero.offload_optimizer true" in found.advice else 0
+    settings = [text for text in found.advice if not text.startswith("zero.stage ")]
+    if stages or needed > found.plan.zero_stage:
+        settings.insert(0, f"zero.stage {max([*stages, needed])}")
+    for text in found.advice:
+        key, _, value = text.partition(" ")
+        if key == "trainer.per_device_train_batch_size":
+            times = found.plan.rows // int(value) * found.plan.accumulation
+            settings.insert(settings.index(text) + 1, f"trainer.gradient_accumulation_steps {times}")
+    return settings

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from emoreason import cli
-from emoreason.fit_report import fits_of, summary
+from emoreason.fit_report import fits_of, summary, table
 from emoreason.topology import parse_topology
 
 ROOT = Path(__file__).parents[1]
@@ -60,6 +60,19 @@ def test_the_table_is_printed_and_what_fits_ends_with_0(emoreason) -> None:
     assert rows["generation"].startswith("64 prompts x 8 512 completions at once, for 2")
     assert rows["verdict"].strip() == "fits"
     assert "sequences of 4096 tokens at once" in rows["vLLM's cache"]
+
+
+def test_the_readme_shows_what_the_table_says() -> None:
+    """Each row of its block, up to where it is cut off."""
+    block = re.search(r"`recipes/qwen2_5_vl_7b/stage3_grpo.yaml`:\n\n((?:    .*\n)+)", (ROOT / "README.md").read_text()).group(1)
+    (found,) = fits_of(GRPO, parse_topology("nodes=1,gpus=8,gpu_memory=80"))
+    columns = [list(column.cells) for column in table(GRPO, found).columns]
+    printed = {name: (value, note) for name, value, note in zip(*columns, strict=True)}
+    rows = [re.split(r"  +", line.strip()) for line in block.splitlines()]
+    assert len(rows) == 8
+    for name, value, note in rows:
+        assert printed[name][0] == value
+        assert printed[name][1].startswith(note.removesuffix("..."))
 
 
 def test_what_does_not_fit_ends_with_1_and_says_what_to_set(emoreason) -> None:

@@ -15,6 +15,7 @@ from peft import get_peft_model
 from plans import GRPO, LENGTHS, SEVEN_B, SFT
 from tiny_models import BUILDERS
 from torch.autograd.graph import saved_tensors_hooks
+from torch.distributed._tools.mem_tracker import MemTracker
 from transformers import DynamicCache
 
 from emoreason.architecture import sizes_of
@@ -99,6 +100,26 @@ def test_activations_are_those_that_autograd_saves(name: str, dtype: torch.dtype
     assert saved_bytes(plan, sizes, tokens, tokens) == pytest.approx(saved_by_autograd(model, tokens), rel=0.1)
     model.gradient_checkpointing_enable({"use_reentrant": False})
     assert saved_bytes(replace(plan, checkpointing=True), sizes, tokens, 0) == pytest.approx(saved_by_autograd(model, tokens), rel=0.1)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_activations_are_near_the_peak_of_a_forward_and_backward_pass(name: str, dtype: torch.dtype, checkpointing: bool) -> None:
+    """At most a tenth below what torch's tracker sees beside weights and gradients, and three tenths above."""
+    model = BUILDERS[name](0)[0].to(dtype).train()
+    sizes, tokens = sizes_of(model.config, "here"), 1024
+    if checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    tracker = MemTracker()
+    tracker.track_external(model)
+    with tracker:
+        model.base_model(input_ids=torch.full((1, tokens), 7), use_cache=False).last_hidden_state.sum().backward()
+    peak = sum(found["Total"] for found in tracker.get_tracker_snapshot("peak").values()) - 2 * num_bytes(model.parameters())
+    plan = replace(PLAIN, value_bytes=dtype.itemsize, checkpointing=checkpointing, shares=False)
+    assert 0.9 * peak <= activation_parts(plan, sizes, Batch(tokens, tokens, 0, 0))["activations"] <= 1.3 * peak
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -1,0 +1,118 @@
+"""Whether a stage fits, and that what is advised does fit once it is set."""
+
+from dataclasses import replace
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from plans import GRPO, LENGTHS, SEVEN_B, SFT
+
+from emoreason.memory_estimate import ENGINE_OVERHEAD, SAFETY, Lengths, cache_bytes
+from emoreason.stage_fit import fit, spelt_out
+from emoreason.stage_plan import Plan
+from emoreason.topology import GIB, Topology
+
+NODE = Topology(1, 8, 80.0)
+CONFIDENCE = replace(SFT, stage="confidence", engine="transformers", rows_drawn=64, max_new_tokens=512, num_generations=8)
+ITSELF = replace(GRPO, engine="transformers", utilization=0.0, accumulation=32, rows=8)
+FIELDS = {
+    "trainer.gradient_checkpointing": "checkpointing",
+    "trainer.per_device_train_batch_size": "rows",
+    "trainer.gradient_accumulation_steps": "accumulation",
+    "trainer.steps_per_generation": "steps_per_generation",
+    "trainer.generation_batch_size": "generation_batch_size",
+    "zero.stage": "zero_stage",
+    "zero.offload_optimizer": "offload_optimizer",
+    "zero.offload_parameters": "offload_parameters",
+    "rollouts.sleep": "sleep",
+    "rollouts.gpu_memory_utilization": "utilization",
+    "packing.max_tokens": "max_tokens",
+    "sampling.batch_size": "rows_drawn",
+}
+
+
+def with_settings(plan: Plan, texts: list[str]) -> Plan:
+    """The plan of a recipe in which these settings were written."""
+    return replace(plan, **{FIELDS[key]: yaml.safe_load(value) for key, value in (text.split() for text in texts)})
+
+
+def test_seven_billion_weights_fit_a_node_with_zero_and_not_without() -> None:
+    assert fit(SFT, NODE, SEVEN_B, LENGTHS).fits
+    alone = fit(replace(SFT, zero_stage=0), Topology(1, 8, 48.0), SEVEN_B, LENGTHS)
+    assert not alone.fits and alone.advice == ("zero.stage 2",)
+
+
+def test_the_parts_of_a_moment_add_up_and_the_largest_decides() -> None:
+    found = fit(GRPO, NODE, SEVEN_B, LENGTHS)
+    assert [moment.name for moment in found.moments] == ["backward", "update", "sampling"]
+    assert found.peak.total == max(moment.total for moment in found.moments)
+    assert found.moments[0].parts["engine"] == 0.3 * 80 * GIB
+    assert found.moments[0].parts["reference"] == 2 * SEVEN_B.total / 8
+    assert fit(replace(GRPO, sleep=True), NODE, SEVEN_B, LENGTHS).moments[0].total < found.moments[0].total
+
+
+def test_a_stage_that_samples_first_holds_no_engine_while_it_trains() -> None:
+    found = fit(replace(CONFIDENCE, engine="vllm", utilization=0.9, max_model_len=4096), NODE, SEVEN_B, LENGTHS)
+    assert "engine" not in found.moments[0].parts and "optimizer" not in found.moments[2].parts
+    assert [moment.name for moment in fit(SFT, NODE, SEVEN_B, LENGTHS).moments] == ["backward", "update"]
+
+
+def test_the_cache_is_what_is_left_of_the_share() -> None:
+    found = fit(GRPO, NODE, SEVEN_B, LENGTHS).cache
+    assert found.num_bytes == pytest.approx(0.3 * 80 * GIB - 2 * SEVEN_B.total - ENGINE_OVERHEAD)
+    assert found.num_sequences == int(found.num_bytes // cache_bytes(SEVEN_B, 4096, 2)) == 25
+
+
+def test_a_share_without_room_for_one_sequence_is_told_with_one_that_has() -> None:
+    (fault,) = fit(replace(GRPO, utilization=0.2), NODE, SEVEN_B, LENGTHS).faults
+    share = float(fault.rpartition(" ")[2])
+    assert fit(replace(GRPO, utilization=share), NODE, SEVEN_B, LENGTHS).cache.num_sequences >= 1
+    assert fit(replace(GRPO, utilization=share - 0.01), NODE, SEVEN_B, LENGTHS).cache.num_sequences == 0
+
+
+def test_a_model_that_no_gpu_holds_is_sent_to_a_server() -> None:
+    (fault,) = fit(GRPO, Topology(4, 8, 16.0), SEVEN_B, LENGTHS).faults
+    assert "set rollouts.engine vllm_server" in fault
+
+
+def test_zero_3_gathers_all_weights_where_the_model_answers_itself() -> None:
+    sampling = fit(ITSELF, NODE, SEVEN_B, LENGTHS).moments[2].parts
+    assert sampling["gathered weights"] == 2 * SEVEN_B.total
+    assert sampling["KV cache"] == cache_bytes(SEVEN_B, 8 * 32 * (600 + 1024), 2)
+
+
+@pytest.mark.parametrize(
+    ("plan", "lengths", "fault"),
+    [
+        (replace(SFT, max_length=1500), LENGTHS, "the longest row has 1624 tokens; set trainer.max_length 1624"),
+        (replace(GRPO, max_model_len=1600), LENGTHS, "prompt and completion have up to 1624 tokens; set rollouts.max_model_len 1624"),
+        (replace(SFT, max_length=None), replace(LENGTHS, prompt=127000), "the model has 128000 positions"),
+    ],
+)
+def test_rows_that_are_too_long_are_told(plan: Plan, lengths: Lengths, fault: str) -> None:
+    assert any(fault in found for found in fit(plan, NODE, SEVEN_B, lengths).faults)
+    assert fit(plan, NODE, SEVEN_B, replace(lengths, exact=False, prompt=500)).faults == ()  # a guess may be wrong by a fifth
+
+
+def test_disk_is_weights_and_optimizer_of_all_ranks() -> None:
+    """DeepSpeed's own copy of the weights, 12 bytes of optimizer for each that trains, and the weights as transformers loads them."""
+    found = fit(replace(SFT, freeze=()), NODE, SEVEN_B, LENGTHS)
+    assert (found.checkpoint, found.exported) == (16 * SEVEN_B.total, 2 * SEVEN_B.total)
+
+
+@settings(deadline=None, max_examples=60)
+@given(plan=st.sampled_from([SFT, GRPO, CONFIDENCE, ITSELF, replace(SFT, stage="dpo", reference=True)]), stage=st.integers(0, 3),
+       rows=st.sampled_from([1, 4, 8, 16, 64]), gpus=st.sampled_from([1, 2, 8]), memory=st.floats(16, 200), checkpointing=st.booleans())  # fmt: skip
+def test_what_is_advised_fits_once_it_is_set(plan, stage, rows, gpus, memory, checkpointing) -> None:
+    plan, topology = replace(plan, zero_stage=stage, rows=rows, checkpointing=checkpointing), Topology(1, gpus, memory)
+    found = fit(plan, topology, SEVEN_B, LENGTHS)
+    assert found.lacks_room >= (not found.has_room)
+    if not found.advice or found.has_room:
+        return
+    changed = with_settings(plan, spelt_out(found))
+    then = fit(changed, topology, SEVEN_B, LENGTHS)
+    share_was_short = found.cache is not None and not found.cache.num_sequences
+    assert then.peak.total <= (1 - SAFETY) * topology.gpu_bytes or share_was_short
+    assert then.world.global_batch == found.world.global_batch
+    assert len(then.world.faults) <= len(found.world.faults)
