@@ -76,7 +76,7 @@ def config_of(file: dict[str, Any]) -> PretrainedConfig:
 
 def scratch_config(settings: FromScratch) -> PretrainedConfig:
     """The config of a model that is not made yet, with as large a vocabulary as it may get."""
-    text = {**settings.text_config, "vocab_size": settings.vocab_size}
+    text = {**settings.text_config, "vocab_size": settings.vocab_size, **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))}
     towers = {"vision_config": settings.vision_config} | ({"audio_config": settings.audio_config} if settings.audio_config else {})
     return AutoConfig.for_model(settings.family, text_config=text, **towers, **dict.fromkeys(TOKENS[settings.family], 0))
 

@@ -73,7 +73,7 @@ def table(path: Path, found: Fit) -> Table:
         made.add_row("vLLM's cache", f"{found.cache.num_sequences} sequences",
                      f"of {found.cache.max_model_len} tokens at once in {_gib(found.cache.num_bytes)} GiB")
     if found.host:
-        made.add_row("node's memory", f"{_gib(found.host)} GiB", "what is offloaded by the processes of a node")
+        made.add_row("node's memory", f"{_gib(found.host)} GiB", "what the processes of a node offload, and the weights of engines that sleep")
     made.add_row("disk", f"{_gib(found.checkpoint * (plan.num_kept + 1))} GiB",
                  f"{plan.num_kept} checkpoints of {_gib(found.checkpoint)} and one that is written; the policy {_gib(found.exported)}")
     made.add_row("verdict", "fits" if found.fits else "does not fit", "; ".join(problems(found)))

@@ -226,9 +226,11 @@ def reference_bytes(plan: Plan, sizes: ModelSizes, world_size: int) -> float:
 
 
 def host_bytes(plan: Plan, sizes: ModelSizes, world_size: int) -> float:
-    """Of one process in the memory of its node: the optimizer with float32 gradients, and the weights, where they are offloaded."""
+    """Of one process in the memory of its node: the optimizer with float32 gradients and the weights where they are offloaded, and the weights of an
+    engine that sleeps."""
     own = sizes.trained(plan) / world_size
     found = (3 * FLOAT + FLOAT) * own if plan.offload_optimizer and plan.zero_stage else 0.0
+    found += plan.value_bytes * sizes.total * (plan.engine == "vllm" and plan.sleep)
     return found + (plan.value_bytes * sizes.held(plan) / world_size if plan.offload_parameters and plan.zero_stage == 3 else 0.0)
 
 

@@ -23,6 +23,8 @@ BYTES_PER_TOKEN = 3.5
 """Of a guess; English prose in Qwen's vocabulary has between 4 and 5, JSON-like text and other languages fewer."""
 TURN_TOKENS = 5
 """What a chat template writes around a turn: start, role, end and two line breaks."""
+SYSTEM_TOKENS = 11
+"""The system turn that Qwen2-VL's, Qwen2.5-VL's and Qwen2.5-Omni's templates open with where the recipe has none."""
 MEDIUM_TOKENS = 2
 """Start and end around a medium."""
 CONFIDENCE = "<confidence>0.85</confidence>"
@@ -47,13 +49,14 @@ def lengths_of(recipe: TrainingRecipe, plan: Plan, sizes: ModelSizes, text_token
     count = text_tokens or guessed_tokens
     counter = TokenCounter(sizes.family, sizes.patch_size, sizes.merge_size, sizes.temporal_patch_size, recipe.media, count)
     template = ((phase.template if phase else None) or recipe.template).build()
+    opening = SYSTEM_TOKENS if sizes.family.startswith("qwen2") and recipe.prompt.system is None else 0
     prompts, patches = [], []
     for source, records in loaded:
         for record in records:
             messages = prompt_messages(record, template, recipe.prompt, recipe.label_space)
             text = sum(count(part["text"]) for message in messages for part in message["content"] if part["type"] == "text")
             media = [counter.count(medium) for medium in record_media(record, Path(source.path), recipe.media)]
-            prompts.append(text + TURN_TOKENS * (len(messages) + 1) + sum(media) + MEDIUM_TOKENS * len(media))
+            prompts.append(opening + text + TURN_TOKENS * (len(messages) + 1) + sum(media) + MEDIUM_TOKENS * len(media))
             patches.append(sum(media) * sizes.merge_size**2)
     completions = list(_completions(recipe, plan, phase, [record for _, records in loaded for record in records], count))
     return Lengths(

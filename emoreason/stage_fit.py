@@ -168,6 +168,11 @@ def _least_share(plan: Plan, topology: Topology, sizes: ModelSizes, cache: Engin
 
 
 def _engine_faults(plan: Plan, topology: Topology, sizes: ModelSizes, cache: EngineCache | None) -> list[str]:
+    if topology.vllm_nodes and plan.engine in ("transformers", "vllm"):
+        return [f"vllm_nodes={topology.vllm_nodes} would stand idle, since rollouts.engine is {plan.engine}; set rollouts.engine vllm_server, or "
+                "leave vllm_nodes out"]  # fmt: skip
+    if plan.engine == "vllm_server" and not topology.vllm_nodes and not plan.server_runs:
+        return ["rollouts.engine is vllm_server and every GPU trains; give --topology vllm_nodes=1, or set rollouts.server.url"]
     share = _least_share(plan, topology, sizes, cache)
     if share is None:
         return []

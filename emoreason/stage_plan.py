@@ -37,6 +37,8 @@ class Plan:
     max_length: int | None
     engine: str
     """`none` for a stage that samples nothing."""
+    server_runs: bool = False
+    """`rollouts.server.url` names a server somewhere else."""
     sleep: bool = False
     utilization: float = 0.0
     max_model_len: int | None = None
@@ -73,7 +75,7 @@ def _plan(recipe: TrainingRecipe, trainer: dict[str, Any], phase: str | None, fr
     if not isinstance(recipe, SftRecipe):
         rollouts = recipe.rollouts
         more |= {"sleep": rollouts.sleep, "utilization": rollouts.gpu_memory_utilization, "max_model_len": rollouts.max_model_len,
-                 "max_num_seqs": rollouts.max_num_seqs}  # fmt: skip
+                 "max_num_seqs": rollouts.max_num_seqs, "server_runs": rollouts.server.url is not None}  # fmt: skip
     samples = not isinstance(recipe, SftRecipe) and (not isinstance(recipe, DpoRecipe) or "samples" in recipe.pairs.sources)
     if isinstance(recipe, GrpoRecipe):
         more |= {"max_new_tokens": trainer.get("max_completion_length", 512), "num_generations": trainer.get("num_generations", 8),

@@ -76,6 +76,25 @@ def test_a_model_that_no_gpu_holds_is_sent_to_a_server() -> None:
     assert "set rollouts.engine vllm_server" in fault
 
 
+@pytest.mark.parametrize(
+    ("plan", "topology", "fault"),
+    [
+        (GRPO, Topology(2, 8, 80.0, 1), "vllm_nodes=1 would stand idle, since rollouts.engine is vllm"),
+        (replace(GRPO, engine="vllm_server"), NODE, "every GPU trains; give --topology vllm_nodes=1"),
+        (replace(GRPO, engine="vllm_server"), Topology(2, 8, 80.0, 1), None),
+        (replace(GRPO, engine="vllm_server", server_runs=True), NODE, None),
+        (SFT, Topology(2, 8, 80.0, 1), None),
+    ],
+)
+def test_nodes_for_vllm_are_there_where_they_are_used(plan: Plan, topology: Topology, fault: str | None) -> None:
+    faults = fit(plan, topology, SEVEN_B, LENGTHS).faults
+    assert (faults == ()) if fault is None else fault in faults[0]
+
+
+def test_an_engine_that_sleeps_keeps_its_weights_in_the_memory_of_the_node() -> None:
+    assert fit(replace(GRPO, sleep=True), NODE, SEVEN_B, LENGTHS).host == 8 * 2 * SEVEN_B.total
+
+
 def test_zero_3_gathers_all_weights_where_the_model_answers_itself() -> None:
     sampling = fit(ITSELF, NODE, SEVEN_B, LENGTHS).moments[2].parts
     assert sampling["gathered weights"] == 2 * SEVEN_B.total
