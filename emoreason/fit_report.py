@@ -8,7 +8,8 @@ from emoreason.architecture import architecture_of
 from emoreason.memory_estimate import SAFETY
 from emoreason.recipe_files import load_folder, load_recipe
 from emoreason.record_lengths import BYTES_PER_TOKEN, lengths_of
-from emoreason.stage_fit import Fit, Moment, fit, spelt_out
+from emoreason.stage_advice import fit_with_advice, spelt_out
+from emoreason.stage_fit import Fit, Moment
 from emoreason.stage_plan import plans_of
 from emoreason.topology import GIB, Topology
 
@@ -23,7 +24,7 @@ def fits_of(path: Path, topology: Topology) -> list[Fit]:
     if recipe.stage == "evaluate":
         return []
     architecture = architecture_of(recipe, list(load_folder(path.parent)[0].values()))
-    return [fit(plan, topology, architecture.sizes, lengths_of(recipe, plan, architecture.sizes, architecture.text_tokens))
+    return [fit_with_advice(plan, topology, architecture.sizes, lengths_of(recipe, plan, architecture.sizes, architecture.text_tokens))
             for plan in plans_of(recipe)]  # fmt: skip
 
 

@@ -200,7 +200,7 @@ def state_parts(plan: Plan, sizes: ModelSizes, world_size: int) -> dict[str, flo
     return parts
 
 
-def transient_parts(plan: Plan, sizes: ModelSizes, world_size: int) -> dict[str, float]:
+def transient_parts(plan: Plan, sizes: ModelSizes) -> dict[str, float]:
     """What ZeRO holds beside the states in a backward pass: gathered weights, and buckets of gradients on their way."""
     if not plan.zero_stage:
         return {}
@@ -216,7 +216,7 @@ def step_bytes(plan: Plan, sizes: ModelSizes, world_size: int) -> float:
     """Gradients in float32 while DeepSpeed's optimizer steps: of all that the GPU owns, in ZeRO-3 of one group at a time."""
     if not plan.zero_stage or plan.offload_optimizer or plan.value_bytes == FLOAT:
         return 0.0
-    own = sizes.trained(plan) / (world_size if plan.zero_stage else 1)
+    own = sizes.trained(plan) / world_size
     return FLOAT * (min(own, SUB_GROUP) if plan.zero_stage == 3 else own)
 
 

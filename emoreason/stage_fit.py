@@ -1,8 +1,7 @@
-"""Whether a stage fits its hardware, and what to change where it does not: `emoreason check --topology`, without torch."""
+"""Whether a stage fits its hardware: the arithmetic of `emoreason check --topology`, without torch."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from emoreason.memory_estimate import (
     ENGINE_ASLEEP,
@@ -93,26 +92,18 @@ class Fit:
         return self.has_room and not self.faults and not self.lacks_room
 
 
-def fit(plan: Plan, topology: Topology, sizes: ModelSizes, lengths: Lengths, advise: bool = True) -> Fit:
-    """The table of `plan` on this hardware, with advice where memory is short."""
+def fit(plan: Plan, topology: Topology, sizes: ModelSizes, lengths: Lengths) -> Fit:
+    """The table of `plan` on this hardware, without advice."""
     world = world_of(plan, topology.world_size, lengths.num_records)
     batch = batch_of(plan, lengths)
     cache = _engine_cache(plan, topology, sizes, lengths)
     faults = (*world.faults, *_length_faults(plan, sizes, lengths), *_engine_faults(plan, topology, sizes, cache))
     adapter = sizes.trained(plan) * (plan.value_bytes if plan.zero_stage else FLOAT)
-    found = Fit(
+    return Fit(
         plan, topology, world, sizes, lengths, batch, tuple(_moments(plan, topology, sizes, lengths, world, batch)), cache,
         topology.gpus * host_bytes(plan, sizes, topology.world_size), _checkpoint_bytes(plan, sizes),
         adapter if plan.lora else plan.value_bytes * sizes.total, faults,
     )  # fmt: skip
-    if not advise:
-        return found
-    share = _least_share(plan, topology, sizes, cache)
-    with_engine = fit(replace(plan, utilization=share), topology, sizes, lengths, advise=False) if share else found
-    if with_engine.has_room:
-        return found
-    advice, host = _advice(with_engine)
-    return replace(found, advice=tuple(advice), advised_host=host, lacks_room=True)
 
 
 def _moments(plan: Plan, topology: Topology, sizes: ModelSizes, lengths: Lengths, world: World, batch: Batch) -> list[Moment]:
@@ -125,7 +116,7 @@ def _moments(plan: Plan, topology: Topology, sizes: ModelSizes, lengths: Lengths
     colocated = plan.stage == "grpo" and share > 0
     idle = {"engine": ENGINE_ASLEEP if plan.sleep else share} if colocated else {}
     rest = {"CUDA and NCCL": RESERVED}
-    found = [Moment("backward", {**states, **idle, **activation_parts(plan, sizes, batch), **transient_parts(plan, sizes, size), **rest}),
+    found = [Moment("backward", {**states, **idle, **activation_parts(plan, sizes, batch), **transient_parts(plan, sizes), **rest}),
              Moment("update", {**states, **idle, "float32 gradients": step_bytes(plan, sizes, size), **rest})]  # fmt: skip
     if plan.engine == "vllm":
         found.append(Moment("sampling", {**(states if colocated else {}), "engine": share, **rest}))
@@ -159,7 +150,7 @@ def _engine_cache(plan: Plan, topology: Topology, sizes: ModelSizes, lengths: Le
     return EngineCache(max(0.0, free), cache_bytes(sizes, length, plan.value_bytes), length)
 
 
-def _least_share(plan: Plan, topology: Topology, sizes: ModelSizes, cache: EngineCache | None) -> float | None:
+def least_share(plan: Plan, topology: Topology, sizes: ModelSizes, cache: EngineCache | None) -> float | None:
     """The share of a GPU that vLLM needs for one sequence, where it has less."""
     if cache is None or cache.num_sequences:
         return None
@@ -173,7 +164,7 @@ def _engine_faults(plan: Plan, topology: Topology, sizes: ModelSizes, cache: Eng
                 "leave vllm_nodes out"]  # fmt: skip
     if plan.engine == "vllm_server" and not topology.vllm_nodes and not plan.server_runs:
         return ["rollouts.engine is vllm_server and every GPU trains; give --topology vllm_nodes=1, or set rollouts.server.url"]
-    share = _least_share(plan, topology, sizes, cache)
+    share = least_share(plan, topology, sizes, cache)
     if share is None:
         return []
     beside = f"one sequence of {cache.max_model_len} tokens beside {plan.value_bytes * sizes.total / GIB:.1f} GiB of weights"
@@ -206,108 +197,3 @@ def _checkpoint_bytes(plan: Plan, sizes: ModelSizes) -> float:
         return exported + plan.value_bytes * (trained if plan.lora else sizes.held(plan)) + 3 * FLOAT * trained
     own = FLOAT if plan.lora else plan.value_bytes
     return own * (trained if plan.lora else sizes.total) + 2 * own * trained
-
-
-Change = tuple[str, Callable[[Plan], Plan]]
-
-
-def _advice(found: Fit) -> tuple[list[str], float]:
-    """(the first single change that makes it fit, else the shortest run of changes, the cheapest first, [] where nothing does; what it offloads)"""
-    def tried(plan: Plan) -> Fit:
-        return fit(plan, found.topology, found.sizes, found.lengths, advise=False)
-
-    changes = _changes(found)
-    for text, change in changes:
-        one = tried(change(found.plan))
-        if one.has_room and len(one.faults) <= len(found.faults):
-            return [text], one.host
-    taken, plan, least = [], found.plan, found.peak.total
-    for text, change in changes:
-        one = tried(change(plan))
-        if one.peak.total < least and len(one.faults) <= len(found.faults):
-            plan, least = change(plan), one.peak.total
-            taken = [other for other in taken if other.split()[0] != text.split()[0]] + [text]  # a later value of a key replaces an earlier one
-        if one.has_room and text in taken:
-            return _thinned(found, taken, changes), one.host
-    return [], 0.0
-
-
-def _thinned(found: Fit, taken: list[str], changes: list[Change]) -> list[str]:
-    """Without those that the others make needless."""
-    by_text = dict(changes)
-
-    def plan_with(texts: list[str]) -> Plan:
-        plan = found.plan
-        for text in texts:
-            plan = by_text[text](plan)
-        return plan
-
-    for text in list(taken):
-        rest = [one for one in taken if one != text]
-        if fit(plan_with(rest), found.topology, found.sizes, found.lengths, advise=False).has_room:
-            taken = rest
-    return taken
-
-
-def _changes(found: Fit) -> list[Change]:
-    """What may be tried, as settings of the recipe: the cheapest in time first. All keep the number of rows of an update."""
-    plan, changes = found.plan, []
-    if not plan.checkpointing:
-        changes.append(("trainer.gradient_checkpointing true", lambda one: replace(one, checkpointing=True)))
-    for stage in range(plan.zero_stage + 1, 4):
-        if stage != 1:
-            changes.append((f"zero.stage {stage}", lambda one, stage=stage: replace(one, zero_stage=stage)))
-    if plan.engine == "vllm" and plan.stage == "grpo":
-        if not plan.sleep:
-            changes.append(("rollouts.sleep true", lambda one: replace(one, sleep=True)))
-        for percent in range(int(100 * plan.utilization) - 5, 5, -5):
-            changes.append((f"rollouts.gpu_memory_utilization {percent / 100:g}", lambda one, share=percent / 100: replace(one, utilization=share)))
-    if plan.shares and plan.max_tokens is None:
-        longest = found.lengths.prompt + found.lengths.completion
-        for tokens in (32768, 16384, 8192, 4096):
-            if longest < tokens < found.batch.tokens:
-                changes.append((f"packing.max_tokens {tokens}", lambda one, tokens=tokens: replace(one, max_tokens=tokens)))
-    rows = plan.rows
-    while rows % 2 == 0:
-        rows //= 2
-        times = plan.rows // rows * plan.accumulation
-        changes.append((f"trainer.per_device_train_batch_size {rows}",
-                        lambda one, rows=rows, times=times: replace(one, rows=rows, accumulation=times)))  # fmt: skip
-    if plan.engine == "transformers" and plan.stage == "grpo":
-        changes += _smaller_generations(found)
-    drawn = plan.rows_drawn
-    while plan.engine == "transformers" and drawn > max(1, plan.num_generations):
-        drawn = max(plan.num_generations, drawn // 2)
-        changes.append((f"sampling.batch_size {drawn}", lambda one, drawn=drawn: replace(one, rows_drawn=drawn)))
-    changes.append(("zero.offload_optimizer true", lambda one: replace(one, zero_stage=max(2, one.zero_stage), offload_optimizer=True)))
-    changes.append(("zero.offload_parameters true", lambda one: replace(one, zero_stage=3, offload_parameters=True)))
-    return changes
-
-
-def _smaller_generations(found: Fit) -> list[Change]:
-    """Fewer completions generated together, as long as groups stay whole."""
-    plan, world, changes = found.plan, found.world, []
-    at_once, steps = plan.rows * world.size, world.steps_per_generation
-    while steps % 2 == 0 and steps // 2 * at_once % plan.num_generations == 0:
-        steps //= 2
-        if plan.generation_batch_size is None:
-            changes.append((f"trainer.steps_per_generation {steps}", lambda one, steps=steps: replace(one, steps_per_generation=steps)))
-        else:
-            rows = steps * at_once
-            changes.append((f"trainer.generation_batch_size {rows}", lambda one, rows=rows: replace(one, generation_batch_size=rows)))
-    return changes
-
-
-def spelt_out(found: Fit) -> list[str]:
-    """The advice as settings of the recipe, with what has to be set beside it: the rows of an update stay, and what ZeRO offloads it has to hold."""
-    stages = [int(text.split()[1]) for text in found.advice if text.startswith("zero.stage ")]
-    needed = 3 if "zero.offload_parameters true" in found.advice else 2 if "zero.offload_optimizer true" in found.advice else 0
-    settings = [text for text in found.advice if not text.startswith("zero.stage ")]
-    if stages or needed > found.plan.zero_stage:
-        settings.insert(0, f"zero.stage {max([*stages, needed])}")
-    for text in found.advice:
-        key, _, value = text.partition(" ")
-        if key == "trainer.per_device_train_batch_size":
-            times = found.plan.rows // int(value) * found.plan.accumulation
-            settings.insert(settings.index(text) + 1, f"trainer.gradient_accumulation_steps {times}")
-    return settings

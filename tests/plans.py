@@ -12,6 +12,9 @@ SFT = Plan(
 )  # fmt: skip
 GRPO = replace(SFT, stage="grpo", max_length=None, engine="vllm", utilization=0.3, max_model_len=4096, max_num_seqs=256, reference=True,
                max_new_tokens=1024, num_generations=8)  # fmt: skip
+CONFIDENCE = replace(SFT, stage="confidence", engine="transformers", rows_drawn=64, max_new_tokens=512, num_generations=8)
+ITSELF = replace(GRPO, engine="transformers", utilization=0.0, accumulation=32, rows=8)
+"""GRPO whose model answers itself."""
 SEVEN_B = ModelSizes(
     family="qwen2_5_vl", source="a test", parameters={"vision": 632_000_000, "projector": 45_000_000, "language": 7_615_000_000},
     adapted={"q_proj": 28 * 7168}, head=545_000_000, largest_layer=545_000_000, num_layers=28, hidden_size=3584, intermediate_size=18944,

@@ -46,7 +46,7 @@ FLOORS = [
     ),
     Floor("scores", "metrics.evaluation metrics.named confidence rollout_statistics memory_estimate world_size"),
     Floor("preflight", "preflight metrics.predictions rollout_files record_lengths stage_fit"),
-    Floor("saved completions", "scoring node_facts", "huggingface_hub"),
+    Floor("saved completions", "scoring stage_advice node_facts", "huggingface_hub"),
     # The torch line.
     Floor(
         "machines",

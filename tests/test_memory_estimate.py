@@ -212,7 +212,7 @@ def test_a_prompt_is_counted_once_where_rows_share_it(plan, batch: Batch) -> Non
 def per_gpu(plan, world_size: int) -> float:
     return max(
         sum((state_parts(plan, SEVEN_B, world_size) | activation_parts(plan, SEVEN_B, batch_of(plan, LENGTHS))).values())
-        + sum(transient_parts(plan, SEVEN_B, world_size).values()) - transient_parts(plan, SEVEN_B, world_size).get("gathered weights", 0.0),
+        + sum(transient_parts(plan, SEVEN_B).values()) - transient_parts(plan, SEVEN_B).get("gathered weights", 0.0),
         sum(state_parts(plan, SEVEN_B, world_size).values()) + step_bytes(plan, SEVEN_B, world_size),
     )  # fmt: skip
 

@@ -1,46 +1,20 @@
-"""Whether a stage fits, and that what is advised does fit once it is set."""
+"""Whether a stage fits its hardware, moment by moment."""
 
 from dataclasses import replace
 
 import pytest
-import yaml
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from plans import GRPO, LENGTHS, SEVEN_B, SFT
+from plans import CONFIDENCE, GRPO, ITSELF, LENGTHS, SEVEN_B, SFT
 
-from emoreason.memory_estimate import ENGINE_OVERHEAD, SAFETY, Lengths, cache_bytes
-from emoreason.stage_fit import fit, spelt_out
+from emoreason.memory_estimate import ENGINE_OVERHEAD, Lengths, cache_bytes
+from emoreason.stage_fit import fit
 from emoreason.stage_plan import Plan
 from emoreason.topology import GIB, Topology
 
 NODE = Topology(1, 8, 80.0)
-CONFIDENCE = replace(SFT, stage="confidence", engine="transformers", rows_drawn=64, max_new_tokens=512, num_generations=8)
-ITSELF = replace(GRPO, engine="transformers", utilization=0.0, accumulation=32, rows=8)
-FIELDS = {
-    "trainer.gradient_checkpointing": "checkpointing",
-    "trainer.per_device_train_batch_size": "rows",
-    "trainer.gradient_accumulation_steps": "accumulation",
-    "trainer.steps_per_generation": "steps_per_generation",
-    "trainer.generation_batch_size": "generation_batch_size",
-    "zero.stage": "zero_stage",
-    "zero.offload_optimizer": "offload_optimizer",
-    "zero.offload_parameters": "offload_parameters",
-    "rollouts.sleep": "sleep",
-    "rollouts.gpu_memory_utilization": "utilization",
-    "packing.max_tokens": "max_tokens",
-    "sampling.batch_size": "rows_drawn",
-}
-
-
-def with_settings(plan: Plan, texts: list[str]) -> Plan:
-    """The plan of a recipe in which these settings were written."""
-    return replace(plan, **{FIELDS[key]: yaml.safe_load(value) for key, value in (text.split() for text in texts)})
-
 
 def test_seven_billion_weights_fit_a_node_with_zero_and_not_without() -> None:
     assert fit(SFT, NODE, SEVEN_B, LENGTHS).fits
-    alone = fit(replace(SFT, zero_stage=0), Topology(1, 8, 48.0), SEVEN_B, LENGTHS)
-    assert not alone.fits and alone.advice == ("zero.stage 2",)
+    assert not fit(replace(SFT, zero_stage=0), Topology(1, 8, 48.0), SEVEN_B, LENGTHS).fits
 
 
 def test_the_parts_of_a_moment_add_up_and_the_largest_decides() -> None:
@@ -118,20 +92,3 @@ def test_disk_is_weights_and_optimizer_of_all_ranks() -> None:
     """DeepSpeed's own copy of the weights, 12 bytes of optimizer for each that trains, and the weights as transformers loads them."""
     found = fit(replace(SFT, freeze=()), NODE, SEVEN_B, LENGTHS)
     assert (found.checkpoint, found.exported) == (16 * SEVEN_B.total, 2 * SEVEN_B.total)
-
-
-@settings(deadline=None, max_examples=60)
-@given(plan=st.sampled_from([SFT, GRPO, CONFIDENCE, ITSELF, replace(SFT, stage="dpo", reference=True)]), stage=st.integers(0, 3),
-       rows=st.sampled_from([1, 4, 8, 16, 64]), gpus=st.sampled_from([1, 2, 8]), memory=st.floats(16, 200), checkpointing=st.booleans())  # fmt: skip
-def test_what_is_advised_fits_once_it_is_set(plan, stage, rows, gpus, memory, checkpointing) -> None:
-    plan, topology = replace(plan, zero_stage=stage, rows=rows, checkpointing=checkpointing), Topology(1, gpus, memory)
-    found = fit(plan, topology, SEVEN_B, LENGTHS)
-    assert found.lacks_room >= (not found.has_room)
-    if not found.advice or found.has_room:
-        return
-    changed = with_settings(plan, spelt_out(found))
-    then = fit(changed, topology, SEVEN_B, LENGTHS)
-    share_was_short = found.cache is not None and not found.cache.num_sequences
-    assert then.peak.total <= (1 - SAFETY) * topology.gpu_bytes or share_was_short
-    assert then.world.global_batch == found.world.global_batch
-    assert len(then.world.faults) <= len(found.world.faults)
