@@ -8,6 +8,7 @@ from tiny_models import BUILDERS, checkpoint
 from emoreason.architecture import architecture_of, config_of, shipped_architectures, sizes_of
 from emoreason.recipe_files import load_folder, load_recipe
 
+pytestmark = pytest.mark.slow  # imports torch and transformers
 ROOT = Path(__file__).parents[1]
 PUBLISHED = {
     "Qwen/Qwen2.5-VL-3B-Instruct": 3_754_622_976,

@@ -10,6 +10,7 @@ from emoreason import cli
 from emoreason.fit_report import fits_of, summary, table
 from emoreason.topology import parse_topology
 
+pytestmark = pytest.mark.slow  # imports torch and transformers
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted(path.relative_to(ROOT) for path in (ROOT / "recipes").glob("qwen*/stage*.yaml"))
 GRPO = Path("recipes/qwen2_5_vl_7b/stage3_grpo.yaml")

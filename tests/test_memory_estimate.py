@@ -33,6 +33,7 @@ from emoreason.memory_estimate import (
 from emoreason.models import freeze, lora_config
 from emoreason.recipe import LoraSettings
 
+pytestmark = pytest.mark.slow  # imports torch, and two processes train for seconds
 FAMILIES = ("qwen2_5_vl", "qwen3_vl", "qwen2_5_omni_thinker", "qwen3_omni_thinker")
 PLAIN = replace(SFT, zero_stage=0)
 
@@ -162,7 +163,6 @@ torch.distributed.destroy_process_group()
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stage", [2, 3])
 def test_states_of_zero_are_those_of_deepspeed_on_two_processes(stage: int, tmp_path: Path) -> None:
     """To the byte, but for padding to even shares."""

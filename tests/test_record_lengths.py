@@ -15,6 +15,7 @@ from emoreason.record_lengths import guessed_tokens, lengths_of
 from emoreason.stage_plan import plans_of
 from emoreason.training_data import Rows, completion_message, read_sources
 
+pytestmark = pytest.mark.slow  # imports torch and transformers
 ROOT = Path(__file__).parents[1]
 
 

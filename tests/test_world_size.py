@@ -4,11 +4,9 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import GRPO, SFT
-from trl import GRPOConfig
-from trl.trainer.utils import RepeatSampler
 
 from emoreason.world_size import world_of
 
@@ -64,9 +62,14 @@ def test_too_few_records_for_a_generation_are_told() -> None:
     assert world_of(plan, 8, 7).faults[0].endswith("or fewer GPUs")
 
 
+@pytest.mark.slow
+@settings(deadline=None)
 @given(rows=st.integers(1, 6), accumulation=st.integers(1, 6), size=st.integers(1, 8), group=st.integers(2, 8), records=st.integers(1, 300),
        batch=st.none() | st.integers(1, 200))  # fmt: skip
 def test_trl_accepts_what_is_accepted_here_and_counts_alike(rows, accumulation, size, group, records, batch) -> None:
+    from trl import GRPOConfig
+    from trl.trainer.utils import RepeatSampler
+
     plan = replace(GRPO, rows=rows, accumulation=accumulation, num_generations=group, generation_batch_size=batch)
     world = world_of(plan, size, records)
 
