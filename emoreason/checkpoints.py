@@ -124,5 +124,6 @@ def misfits(sealed: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[list[str
             converts = key == "world_size" and not now["zero_stage"] and sealed.get("rows_per_step") == now["rows_per_step"]
             (noted if converts else refused).append(f"{what}: {sealed.get(key)} -> {now[key]}")
     before, after = sealed.get("versions", {}), now["versions"]
-    noted += [f"{name}: {before.get(name)} -> {after.get(name)}" for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
+    changed = [name for name in sorted(before.keys() | after.keys()) if before.get(name) != after.get(name)]
+    noted += [f"{name}: {before.get(name)} -> {after.get(name)}" for name in changed]
     return refused, noted

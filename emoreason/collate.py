@@ -6,8 +6,9 @@ ids as an object; its tensors move to the device where the towers run, once for 
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from transformers import PretrainedConfig, PreTrainedModel, ProcessorMixin
 
 from emoreason.families import MediaItem, encode, prompt_positions, token_counter
 from emoreason.media import Medium
+from emoreason.media_tokens import Modality
 from emoreason.recipe import MediaSettings
 
 MAX_KEPT_BYTES = 1 << 29
@@ -45,8 +47,13 @@ class EncodedPrompt:
         return self.memo["positions"]
 
 
-def distinct_media(prompts: Sequence[EncodedPrompt]) -> tuple[list[MediaItem], list[int]]:
-    """Every medium of the prompts once, and for each place in which one stands, in order, the index of it."""
+def distinct_media(
+    prompts: Sequence[EncodedPrompt], blanks: Mapping[Modality, MediaItem] = MappingProxyType({})
+) -> tuple[list[MediaItem], list[int]]:
+    """Every medium of the prompts once, and for each place in which one stands, in order, the index of it.
+
+    Of `blanks` those are added whose kind no prompt has; they stand in no place.
+    """
     items, known, occurrences = [], {}, []
     for prompt in prompts:
         for item in prompt.items:
@@ -54,7 +61,8 @@ def distinct_media(prompts: Sequence[EncodedPrompt]) -> tuple[list[MediaItem], l
                 known[item.kind, item.digest, item.num_tokens] = len(items)
                 items.append(item)
             occurrences.append(known[item.kind, item.digest, item.num_tokens])
-    return items, occurrences
+    present = {item.kind for item in items}
+    return [*items, *(item for kind, item in blanks.items() if kind not in present)], occurrences
 
 
 class PromptEncoder:

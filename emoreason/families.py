@@ -247,6 +247,31 @@ def _in_order(positions: torch.Tensor, types: list[int]) -> torch.Tensor:
     return positions
 
 
+BLANK_FRAMES = 16
+"""Of a blank sound: the shortest that every audio tower here takes."""
+
+
+def blank(config: PretrainedConfig, kind: Modality) -> MediaItem:
+    """A black picture or clip, or silence, as small as the tower takes it.
+
+    It stands for a kind of medium that a batch lacks: where processes exchange weights or gradients, all of them must run the same modules, or
+    those that do wait for those that do not. None of its tokens enters the language model, and its gradient is zero.
+    """
+    if kind == "audio":
+        frames = torch.zeros(1, config.audio_config.num_mel_bins, BLANK_FRAMES)
+        tensors = {"input_features": frames, "feature_attention_mask": torch.ones(1, BLANK_FRAMES, dtype=torch.long)}
+        return MediaItem("audio", "blank", tensors, audio_tokens(config.model_type, BLANK_FRAMES))
+    vision = config.vision_config
+    if config.model_type == "smolvlm":
+        side = vision.image_size
+        tensors = {"pixel_values": torch.zeros(1, 1, 3, side, side), "pixel_attention_mask": torch.ones(1, 1, side, side, dtype=torch.bool)}
+        return MediaItem("image", "blank", tensors, (side // vision.patch_size // config.scale_factor) ** 2)
+    side, channels = vision.spatial_merge_size, getattr(vision, "in_channels", 3)
+    patches = torch.zeros(side * side, channels * vision.temporal_patch_size * vision.patch_size**2)
+    names = {"image": ("pixel_values", "image_grid_thw"), "video": ("pixel_values_videos", "video_grid_thw")}[kind]
+    return MediaItem(kind, "blank", {names[0]: patches, names[1]: torch.tensor([[1, side, side]])}, 1, 1.0 if kind == "video" else None)
+
+
 def _joined(items: Sequence[MediaItem], name: str) -> torch.Tensor | None:
     found = [item.tensors[name] for item in items if name in item.tensors]
     return torch.cat(found) if found else None
@@ -309,12 +334,16 @@ def _reorder(found: Any, order: list[int], sizes: list[int]) -> None:
     """Repeat and sort the tower's output by item, in place: what is one tensor for all items, and what is one for each."""
     if isinstance(getattr(found, "pooler_output", None), tuple | list):
         pooled = found.pooler_output if len(found.pooler_output) == len(sizes) else torch.cat(list(found.pooler_output)).split(sizes)
-        found.pooler_output = tuple(pooled[index] for index in order)
+        found.pooler_output = _taken(pooled, order)
     else:
-        pieces = found.last_hidden_state.split(sizes)
-        found.last_hidden_state = torch.cat([pieces[index] for index in order])
+        found.last_hidden_state = torch.cat(_taken(found.last_hidden_state.split(sizes), order))
     if getattr(found, "deepstack_features", None) is not None:
-        found.deepstack_features = [tuple(layer[index] for index in order) for layer in found.deepstack_features]
+        found.deepstack_features = [_taken(layer, order) for layer in found.deepstack_features]
+
+
+def _taken(pieces: Sequence[torch.Tensor], order: list[int]) -> tuple[torch.Tensor, ...]:
+    """The pieces in this order; of a blank none of its tokens, but still what autograd knows of it."""
+    return tuple(pieces[index] for index in order) or (pieces[0][:0],)
 
 
 def _trains(backbone: nn.Module, kind: Modality) -> bool:

@@ -8,8 +8,9 @@ import functools
 import logging
 import sys
 import types
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -21,8 +22,9 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from emoreason.collate import EncodedPrompt, distinct_media
-from emoreason.families import placeholder_ids, tower_inputs, towers_once, without_shared_prefix
+from emoreason.families import MediaItem, placeholder_ids, tower_inputs, towers_once, without_shared_prefix
 from emoreason.faults import UserError
+from emoreason.media_tokens import Modality
 from emoreason.packing import Group, find_groups, saves, split_by_budget
 from emoreason.recipe import Packing
 
@@ -132,11 +134,14 @@ def _register(base: str) -> str:
     return name
 
 
-def share_prefixes(model: PreTrainedModel, settings: Packing) -> None:
+def share_prefixes(model: PreTrainedModel, settings: Packing, blanks: Mapping[Modality, MediaItem] = MappingProxyType({})) -> None:
     """Teach a model that has TRL's fused LM head to take `prompts` beside padded rows, and to run a shared prompt once.
 
     With `settings.shared_prefix` "never", or where a batch has nothing to share, rows run padded, with the same positions and with
     towers once for each distinct medium.
+
+    With `blanks`, one for each kind of medium that the data holds, every process runs the same modules as often as every other in each call,
+    whatever its rows hold.
 
     Raises:
         UserError: `settings.shared_prefix` is "always" and the family cannot share a prompt.
@@ -156,7 +161,7 @@ def share_prefixes(model: PreTrainedModel, settings: Packing) -> None:
             model.base_model.register_forward_hook(_keep_predicting, with_kwargs=True)
             model.base_model.keeps_predicting = True
     fused = model.forward
-    runner = RowRunner(model, fused, settings, shares)
+    runner = RowRunner(model, fused, settings, shares, blanks)
 
     # The signature stays: `generate` checks its arguments against it.
     @functools.wraps(type(model).forward)
@@ -177,8 +182,10 @@ def _keep_predicting(module: nn.Module, args: tuple, kwargs: dict, output: Any) 
 class RowRunner:
     """Runs padded rows of prompts and completions through one model, packed where that is shorter."""
 
-    def __init__(self, model: PreTrainedModel, fused: Any, settings: Packing, shares: bool):
-        self.model, self.fused, self.settings, self.shares = model, fused, settings, shares
+    def __init__(
+        self, model: PreTrainedModel, fused: Any, settings: Packing, shares: bool, blanks: Mapping[Modality, MediaItem] = MappingProxyType({})
+    ):
+        self.model, self.fused, self.settings, self.shares, self.blanks = model, fused, settings, shares, blanks
         self.is_checked = False
         self.num_packed = self.num_padded = 0
         """Tokens that ran in packed rows and in padded ones."""
@@ -193,17 +200,46 @@ class RowRunner:
             return self.padded(prompts, input_ids, attention_mask, labels=labels, fused_lm_head=True, **kwargs)
         keys = [prompt.key for prompt in prompts]
         groups = find_groups(input_ids.cpu().numpy(), attention_mask.cpu().numpy(), labels.cpu().numpy(), keys)
-        if not groups or not saves(groups, *input_ids.shape):
-            return self.padded(prompts, input_ids, attention_mask, labels=labels, fused_lm_head=True, **kwargs)
-        found = [self.packed(one, prompts, input_ids, labels) for one in split_by_budget(groups, self.settings.max_tokens)]
-        return self._in_rows(found, labels, kwargs.get("num_items_in_batch"))
+        chunks = split_by_budget(groups, self.settings.max_tokens) if groups and saves(groups, *input_ids.shape) else []
+        num_idle = self._most(max(len(chunks), 1)) - max(len(chunks), 1)
+        if chunks:
+            output = self._in_rows([self.packed(one, prompts, input_ids, labels) for one in chunks], labels, kwargs.get("num_items_in_batch"))
+        else:
+            output = self.padded(prompts, input_ids, attention_mask, labels=labels, fused_lm_head=True, **kwargs)
+        for _ in range(num_idle):
+            output.log_probs = output.log_probs + 0.0 * self._idle(prompts, input_ids, attention_mask, labels)
+        return output
+
+    def _most(self, count: int) -> int:
+        """The largest `count` of all processes. Where they need not go in step it is this one's."""
+        if self.settings.max_tokens is None or not _go_in_step():
+            return count
+        found = torch.tensor(count, device=next(self.model.parameters()).device)
+        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
+        return int(found)
+
+    def _most_wrong(self, is_wrong: bool) -> bool:
+        """Whether any process is wrong, so that all of them go on alike."""
+        if not (self.blanks and _go_in_step()):
+            return is_wrong
+        found = torch.tensor(int(is_wrong), device=next(self.model.parameters()).device)
+        torch.distributed.all_reduce(found, torch.distributed.ReduceOp.MAX)
+        return bool(found)
+
+    def _idle(self, prompts: Sequence[EncodedPrompt], input_ids, attention_mask, labels) -> torch.Tensor:
+        """A pass through the whole model that changes nothing, for a process that has fewer packed rows than another: the shortest row again."""
+        row = int(attention_mask.sum(1).argmin())
+        only = slice(row, row + 1)
+        width = int(attention_mask[row].sum())
+        return self.padded([prompts[row]], input_ids[only, :width], attention_mask[only, :width], labels=labels[only, :width],
+                           fused_lm_head=True).log_probs.sum()  # fmt: skip
 
     def padded(self, prompts: Sequence[EncodedPrompt], input_ids, attention_mask, **kwargs) -> Any:
         """The rows as they are, with the positions that each would have alone."""
         self.num_padded += input_ids.numel()
         placed = [_row_positions(prompt.positions(self.model), mask) for prompt, mask in zip(prompts, attention_mask.cpu(), strict=True)]
         positions = torch.stack(_of_one_type(placed), 1)
-        items, occurrences = distinct_media(prompts)
+        items, occurrences = distinct_media(prompts, self.blanks)
         arguments = tower_inputs(self.model.config, items, input_ids.device)
         with towers_once(self.model, items, occurrences):
             position_ids = _as_arguments(positions, input_ids.device)
@@ -235,7 +271,7 @@ class RowRunner:
             layout = Layout((Block(0, 0, (layout.blocks[-1].end,)),), predicting)
         self.num_packed += start
         ids = input_ids.flatten().index_select(0, torch.cat(source).to(device))[None]
-        items, occurrences = distinct_media([prompts[group.row] for group in groups])
+        items, occurrences = distinct_media([prompts[group.row] for group in groups], self.blanks)
         with towers_once(self.model, items, occurrences):
             output = self.fused(
                 input_ids=ids, position_ids=_as_arguments(torch.cat(_of_one_type(positions), 1)[:, None], device), shared_prefix=layout,
@@ -295,7 +331,7 @@ class RowRunner:
         noise, difference, dropped = ((plain - other[:, : plain.shape[1]]).abs().sum().item() / tails.numel() for other in (wider, shared, control))
         computed_in = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else self.model.dtype
         bound = max(TOLERANCE.get(computed_in, TOLERANCE[torch.float32]), 4 * noise)
-        if difference <= bound < dropped:
+        if not self._most_wrong(not difference <= bound < dropped):
             return
         said = (f"a packed row differs from padded rows by {difference:.1e} in the mean log-probability, {dropped:.1e} without its mask; "
                 f"accepted: at most {bound:.1e}, and more than that without the mask")  # fmt: skip
@@ -303,6 +339,11 @@ class RowRunner:
             raise UserError(f"packing.shared_prefix: always, but on {self.model.config.model_type} {said}; set it to never")
         _LOG.warning("%s: %s; prompts are not shared", self.model.config.model_type, said)
         self.shares = False
+
+
+def _go_in_step() -> bool:
+    """Whether there are other processes that this one exchanges weights or gradients with."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1
 
 
 def _extended(positions: torch.Tensor, length: int) -> torch.Tensor:

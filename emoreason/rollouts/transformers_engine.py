@@ -1,14 +1,16 @@
 """Rollouts by transformers' own `generate`, on whatever device the model is on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
 from emoreason.collate import EncodedPrompt, distinct_media, padded_rows
-from emoreason.families import followed, placeholder_ids, tower_inputs, towers_once
+from emoreason.families import MediaItem, followed, placeholder_ids, tower_inputs, towers_once
+from emoreason.media_tokens import Modality
 from emoreason.recipe import Sampling
 from emoreason.rollouts import MakePrompt, Progress, Receipt, Rollout
 from emoreason.rollouts.weights import digest
@@ -18,8 +20,13 @@ SCORED_AT_ONCE = 8
 
 
 @contextmanager
-def prompt_inputs(model: PreTrainedModel, prompts: Sequence[EncodedPrompt], pad_token_id: int) -> Iterator[dict[str, Any]]:
-    """What `model.generate` takes for these prompts, padded on the left, while the context lasts: towers run once a medium."""
+def prompt_inputs(
+    model: PreTrainedModel, prompts: Sequence[EncodedPrompt], pad_token_id: int, blanks: Mapping[Modality, MediaItem] = MappingProxyType({})
+) -> Iterator[dict[str, Any]]:
+    """What `model.generate` takes for these prompts, padded on the left, while the context lasts: towers run once a medium.
+
+    `blanks` as for `distinct_media`.
+    """
     longest = max(len(prompt.token_ids) for prompt in prompts)
     input_ids = torch.full((len(prompts), longest), pad_token_id)
     attention_mask = torch.zeros_like(input_ids)
@@ -34,7 +41,7 @@ def prompt_inputs(model: PreTrainedModel, prompts: Sequence[EncodedPrompt], pad_
     if len(positions) > 1:  # M-RoPE: transformers keeps the plain count of tokens as a fourth axis in front
         plain = (attention_mask.cumsum(-1) - 1).clamp(min=0)
         inputs["position_ids"] = torch.cat([plain[None], positions]).to(model.device)
-    items, occurrences = distinct_media(prompts)
+    items, occurrences = distinct_media(prompts, blanks)
     with towers_once(model, items, occurrences):
         yield {**inputs, **tower_inputs(model.config, items, model.device)}
 

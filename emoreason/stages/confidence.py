@@ -147,5 +147,5 @@ def make_trainer(
         peft_config=lora_config(recipe.model.lora, model) if recipe.model.lora else None,
         callbacks=[MetricsLog(run_dir, "confidence")],
     )  # fmt: skip
-    share_prompts(trainer, recipe)
+    share_prompts(trainer, recipe, (example.record for source in sources for example, _ in source))
     return trainer

@@ -23,7 +23,7 @@ from emoreason.models import load_processor, lora_config
 from emoreason.pair_files import linked_records, read_pairs, write_pairs
 from emoreason.preferences import Pairs, sampled_pairs, unsampled_pairs
 from emoreason.recipe import DpoRecipe, PairSource
-from emoreason.records import Record
+from emoreason.records import Preference, Record
 from emoreason.rewarding import RewardFunc, total_reward
 from emoreason.rollouts.opening import open_engine
 from emoreason.run_dir import RunDir
@@ -111,14 +111,21 @@ def make_trainer(recipe: DpoRecipe, config: DPOConfig, model, processor, sources
     encoder = PromptEncoder(processor, model.config, recipe.media)
     check_lengths(encoder, measured(), config.max_length, "trainer.max_length")
     dataset = lazy_dataset(len(order), lambda index: row(sources[order[index][0]][order[index][1]], index))
+    preferences = [pair.record.preference for source in sources for pair in source]
     trainer = MediaDPOTrainer(
         model, None, config, train_dataset=dataset, processing_class=processor,
-        data_collator=ComparisonCollator(PreferenceCollator(encoder), recipe.preference.text_prior > 0), preference=recipe.preference,
+        data_collator=ComparisonCollator(PreferenceCollator(encoder), recipe.preference.text_prior > 0, all(map(is_plain, preferences))),
+        preference=recipe.preference,
         peft_config=lora_config(recipe.model.lora, model) if recipe.model.lora else None,
         callbacks=[MetricsLog(run_dir, "dpo")],
     )  # fmt: skip
-    share_prompts(trainer, recipe)
+    share_prompts(trainer, recipe, (pair.record for source in sources for pair in source))
     return trainer
+
+
+def is_plain(preference: Preference) -> bool:
+    """Whether it is one pair of answers and nothing else."""
+    return len(preference.rejected) == 1 and preference.rejected_media is None
 
 
 def under_rejected_media(pair: Example) -> Example:

@@ -83,5 +83,5 @@ def make_trainer(
         sync=lambda trainer: PolicySync(trainer.accelerator.unwrap_model(trainer.model), processor, trainer.accelerator, engine, recipe.rollouts,
                                         fixed, run_dir.path / "adapters"),
     )  # fmt: skip
-    share_prompts(trainer, recipe)
+    share_prompts(trainer, recipe, (example.record for source in sources for example in source))
     return trainer

@@ -85,7 +85,7 @@ def make_trainer(recipe: SftRecipe, phase: Phase, config: SFTConfig, model, proc
     callbacks = [MetricsLog(run_dir, phase.name)]
     collator = CompletionCollator(encoder)
     trainer = MediaSFTTrainer(model, config, train_dataset=dataset, processing_class=processor, data_collator=collator, callbacks=callbacks)
-    share_prompts(trainer, recipe)
+    share_prompts(trainer, recipe, (example.record for source in sources for example in source))
     return trainer
 
 

@@ -46,9 +46,12 @@ class ComparisonCollator:
 
     pairs: PreferenceCollator
     text_prior: bool = False
+    plain: bool = False
+    """Every row of the data set is a pair of answers to one prompt, so that TRL's own loss serves. Not for each batch by itself: the two
+    losses exchange different figures between processes, so all processes have to take the same one."""
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        if not self.text_prior and all(len(row["rejected"]) == 1 and row["rejected_media"] is None for row in rows):
+        if self.plain and not self.text_prior:
             return self.pairs([{**row, "rejected": row["rejected"][0]} for row in rows])
         encoder = self.pairs.encoder
         built = _Rows()

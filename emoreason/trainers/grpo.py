@@ -103,7 +103,7 @@ class MediaGRPOTrainer(GuardedTrainer, GRPOTrainer):
     def _generate_single_turn(self, prompt_ids, images, multimodal_fields, num_generations, has_tool_images=False):
         if self.engine is not None:
             return self._drawn_by_engine()
-        with prompt_inputs(self._policy, self._rows, self._tokenizer.pad_token_id) as inputs:
+        with prompt_inputs(self._policy, self._rows, self._tokenizer.pad_token_id, self.blanks) as inputs:
             fields = {name: value for name, value in inputs.items() if name not in ("input_ids", "attention_mask")}
             return super()._generate_single_turn(prompt_ids, None, fields, num_generations)
 

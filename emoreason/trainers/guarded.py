@@ -5,13 +5,17 @@ looked at before the optimizer's step), `_maybe_log_save_evaluate` (a save waits
 """
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from transformers import Trainer
 from trl import SFTTrainer
 
 from emoreason import ranks
+from emoreason.families import MediaItem
 from emoreason.faults import UserError
+from emoreason.media_tokens import Modality
 from emoreason.trainers.watchdog import alive
 
 RECORD_IDS = "record_ids"
@@ -24,6 +28,8 @@ class GuardedTrainer(Trainer):
 
     max_loss = math.inf
     """A larger loss ends the run."""
+    blanks: Mapping[Modality, MediaItem] = MappingProxyType({})
+    """A medium of each kind that the data holds, for batches that lack it; none where there is one process."""
     batch_ids: list[str]
     """The records of the batch that is being trained on."""
     _save_is_due = False
@@ -47,8 +53,9 @@ class GuardedTrainer(Trainer):
             shown = ", ".join(map(repr, dict.fromkeys(self.batch_ids[:MAX_SHOWN])))
             raise UserError(
                 f"step {self.state.global_step + 1}: the loss is {float(loss)} in {ranks.name()}, at records {shown}; accepted: up to "
-                f"watchdog.max_loss {self.max_loss:g}. The weights of the last checkpoint are untouched by it: look at these records, lower trainer.learning_rate or "
-                "trainer.max_grad_norm, or set model.dtype to float32, under another output_dir whose model.path is that checkpoint"
+                f"watchdog.max_loss {self.max_loss:g}. The weights of the last checkpoint are untouched by it: look at these records, lower "
+                "trainer.learning_rate or trainer.max_grad_norm, or set model.dtype to float32, under another output_dir whose model.path is that "
+                "checkpoint"
             )  # fmt: skip
         return loss
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,15 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from trl import DPOConfig, GRPOConfig, SFTConfig
 
 from emoreason import checkpoints, preemption, ranks
+from emoreason.families import blank
 from emoreason.faults import UserError
 from emoreason.files import read_json, write_jsonl
+from emoreason.media_tokens import Modality
 from emoreason.models import freeze, load_model, load_processor
 from emoreason.preemption import Preempted
+from emoreason.prompts import media_kinds
 from emoreason.recipe import Checkpoints, Part, TrainingRecipe
+from emoreason.records import Record
 from emoreason.run_dir import RunDir, publish, versions
 from emoreason.shared_prefix import share_prefixes
 from emoreason.trainers.callbacks import KeepCheckpoints, MakeRoom
@@ -142,12 +146,25 @@ def open_model(recipe: TrainingRecipe, frozen: list[Part]) -> tuple[PreTrainedMo
     return model, processor
 
 
-def share_prompts(trainer: Trainer, recipe: TrainingRecipe) -> None:
-    """Let the trainer's models run each prompt once where `recipe.packing` says so; call it after TRL has given them its LM head."""
+def share_prompts(trainer: Trainer, recipe: TrainingRecipe, records: Iterable[Record] = ()) -> None:
+    """Let the trainer's models run each prompt once where `recipe.packing` says so; call it after TRL has given them its LM head.
+
+    With several processes all of them then run the same modules in each step, whatever kinds of media their rows hold; `records` are all
+    that the trainer reads.
+    """
+    if trainer.accelerator.num_processes > 1:
+        config = trainer.accelerator.unwrap_model(trainer.model).config
+        trainer.blanks = {kind: blank(config, kind) for kind in sorted({kind for record in records for kind in heard_and_seen(record)})}
     for model in (trainer.model, getattr(trainer, "ref_model", None)):
         if model is not None:
             plain = trainer.accelerator.unwrap_model(model)
-            share_prefixes(plain.get_base_model() if isinstance(plain, PeftModel) else plain, recipe.packing)
+            share_prefixes(plain.get_base_model() if isinstance(plain, PeftModel) else plain, recipe.packing, getattr(trainer, "blanks", {}))
+
+
+def heard_and_seen(record: Record) -> set[Modality]:
+    """Kinds of media that the towers read of a record, those of rejected media too."""
+    media = [record.media, *([record.preference.rejected_media] if record.preference and record.preference.rejected_media else [])]
+    return {kind for one in media for kind in (*media_kinds(one), *(("audio",) if one.audio_in_video else ()))}
 
 
 def restore_weights(model: PreTrainedModel, checkpoint: str) -> None:

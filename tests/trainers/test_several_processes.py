@@ -1,0 +1,119 @@
+"""Two processes: the numbers of one, no process that waits for another in vain, and an end for all when one fails."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import Line
+from safetensors.numpy import load_file
+from several_processes import launch, losses, said, traces, write_mixed, write_recipe
+
+pytestmark = pytest.mark.slow
+# With Adam's usual 1e-8 a gradient that is rounding noise (that of a bias of keys is 0 in truth) becomes a whole step, of either sign.
+STEADY = ["trainer.adam_epsilon=1.0e-4", "trainer.logging_steps=1", "trainer.lr_scheduler_type=constant", "trainer.warmup_steps=0",
+          "trainer.learning_rate=5.0e-4"]  # fmt: skip
+STAGES = {
+    "sft": ("stage1_sft", ["phases.0.trainer={max_steps: 2}", "phases.1.trainer={max_steps: 1}", "phases.2.trainer={max_steps: 2}"]),
+    "dpo": ("stage3_dpo", ["trainer.max_steps=3", "trainer.save_steps=2"]),
+    "grpo": ("stage3_grpo", ["trainer.max_steps=3", "trainer.save_steps=2"]),
+}
+
+
+def words_of(stage: str, rows: int, *more: str) -> list[str]:
+    recipe, overrides = STAGES[stage]
+    canned = ["--canned"] if stage == "grpo" else []
+    return [*canned, "train", f"recipes/tiny/{recipe}.yaml", *STEADY, *overrides, f"trainer.per_device_train_batch_size={rows}", *more]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_zero_gives_the_losses_of_one_process(line: Line, stage: str) -> None:
+    """And the weights, under the same names, though the last of them are spread over the processes."""
+    runs = {}
+    for name, processes, more in (("one", 1, []), ("zero2", 2, ["zero.stage=2"]), ("zero3", 2, ["zero.stage=3"])):
+        output = f"runs/several/{stage}_{name}"
+        done = launch(line.folder, *words_of(stage, 8 // processes, f"output_dir={output}", *more), processes=processes)
+        assert done.returncode == 0, said(done)
+        runs[name] = line.folder / output
+    found = {name: losses(run) for name, run in runs.items()}
+    assert len(found["one"]) >= 3 and len(set(found["one"])) >= 3
+    assert found["zero2"] == pytest.approx(found["one"], abs=1e-4)
+    assert found["zero3"] == pytest.approx(found["one"], abs=1e-4)
+    weights = {name: load_file(next((run / "checkpoint").glob("*.safetensors"))) for name, run in runs.items()}
+    for other in ("zero2", "zero3"):
+        assert weights[other].keys() == weights["one"].keys()
+        assert max(abs(weights[other][key] - value).max() for key, value in weights["one"].items()) < 1e-4
+
+
+MIXED = [("sft", 2, []), ("sft", 2, ["vision", "projector"]), ("sft", 3, []), ("sft", 3, ["vision", "projector"]), ("dpo", 3, []), ("grpo", 3, [])]
+
+
+@pytest.mark.parametrize(("stage", "zero", "frozen"), MIXED, ids=[f"{stage} zero{zero} {'frozen' if frozen else 'towers'}" for stage, zero, frozen in MIXED])
+def test_processes_whose_rows_hold_other_media_exchange_the_same(tmp_path: Path, stage: str, zero: int, frozen: list[str]) -> None:
+    """Text alone beside pictures, clips and sounds; and, by `max_tokens`, more packed rows in one process than in the other."""
+    shared = write_mixed(tmp_path, "qwen2_5_omni_thinker")
+    model = {**shared["model"], "freeze": frozen}
+    packing = {"shared_prefix": "always", "max_tokens": 96}
+    trainer = shared["trainer"] | {"per_device_train_batch_size": 2}
+    recipe = write_recipe(tmp_path, stage, shared | {"trainer": trainer, "model": model}, packing=packing, zero={"stage": zero})
+    canned = ["--canned"] if stage == "grpo" else []
+    done = launch(tmp_path, *canned, "train", recipe, timeout=280)
+    assert done.returncode == 0, said(done)
+    first, second = traces(tmp_path)
+    assert len(first) > 30 and first == second
+    assert len(set(losses(tmp_path / f"runs/{stage}"))) == 3
+
+
+def test_without_blanks_the_exchanges_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test above can fail: the same run whose processes are not told of the other's media."""
+    recipe = write_recipe(tmp_path, "sft", write_mixed(tmp_path, "qwen2_5_omni_thinker"), zero={"stage": 3})
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'emoreason.trainers.session':\n"
+        "            sys.meta_path.remove(self)\n"
+        "            import emoreason.trainers.session as session\n"
+        "            session.heard_and_seen = lambda record: set()\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    done = launch(tmp_path, "train", recipe, "watchdog.minutes=0.25", timeout=120, PYTHONPATH=str(tmp_path))
+    first, second = traces(tmp_path)
+    assert done.returncode != 0 or first != second
+
+
+def test_a_process_that_fails_ends_the_others_and_its_error_is_the_last_word(tmp_path: Path) -> None:
+    shared = write_mixed(tmp_path, "qwen2_5_vl")
+    (tmp_path / "varied.py").write_text(
+        "import os\n\n\ndef varied_reward(completions, **kwargs):\n"
+        '    if os.environ["RANK"] == "1":\n        raise ValueError("no such emotion")\n'
+        "    return [float(index) for index in range(len(completions))]\n"
+    )
+    recipe = write_recipe(tmp_path, "grpo", shared)
+    done = launch(tmp_path, "--canned", "train", recipe, timeout=90)
+    assert done.returncode != 0
+    words = said(done)
+    assert "no such emotion" in "\n".join(words) and all("rank 1 of 2" in text or "no such emotion" in text for text in words), words
+
+
+def test_a_process_that_hangs_makes_all_say_where_they_stand(tmp_path: Path) -> None:
+    shared = write_mixed(tmp_path, "qwen2_5_vl")
+    (tmp_path / "varied.py").write_text(
+        "import os\nimport time\n\n\ndef varied_reward(completions, **kwargs):\n"
+        '    if os.environ["RANK"] == "1":\n        time.sleep(600)\n'
+        "    return [float(index) for index in range(len(completions))]\n"
+    )
+    recipe = write_recipe(tmp_path, "grpo", shared)
+    done = launch(tmp_path, "--canned", "train", recipe, "watchdog.minutes=0.2", timeout=120)
+    assert done.returncode != 0
+    assert all(f"watchdog: nothing has moved in rank {rank} of 2" in done.stderr for rank in (0, 1))
+    assert "varied.py" in done.stderr and "in varied_reward" in done.stderr
+
+
+def test_a_loss_that_is_no_number_ends_the_run_at_its_record(tmp_path: Path) -> None:
+    shared = write_mixed(tmp_path, "qwen2_5_vl")
+    recipe = write_recipe(tmp_path, "sft", shared)
+    done = launch(tmp_path, "train", recipe, "watchdog.max_loss=0.001", processes=1, timeout=60)
+    assert done.returncode == 2
+    (fault,) = (text for text in done.stderr.splitlines() if text.startswith("error: step 1: the loss is "))
+    assert "at records 'mixed" in fault and "watchdog.max_loss 0.001" in fault
+    assert json.loads((tmp_path / "runs/sft/run.json").read_text())["status"] == "running"
