@@ -41,10 +41,13 @@ class Project:
         shrink(folder)
         recipes = folder / "recipes" / "tiny"
         (recipes / "stage3_dpo.yaml").unlink()  # as GRPO for SLURM, and a minute longer
-        # A checkpoint then comes of a signal alone, and there is time for one.
-        recipe = yaml.safe_load((recipes / "stage3_grpo.yaml").read_text())
-        recipe["trainer"] |= {"max_steps": 14, "save_steps": 100}
-        (recipes / "stage3_grpo.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
+        for path in recipes.glob("stage*.yaml"):
+            recipe = yaml.safe_load(path.read_text())
+            for phase in recipe.get("phases", [recipe]):
+                phase["trainer"]["per_device_train_batch_size"] = 4  # on two nodes as many as `shrink` has on one
+            if recipe["stage"] == "grpo":
+                recipe["trainer"] |= {"max_steps": 14, "save_steps": 100}  # checkpoints come of signals alone, and there is time for one
+            path.write_text(yaml.safe_dump(recipe, sort_keys=False))
         shutil.copytree(ROOT / "slurm", folder / "slurm")
         with (folder / "slurm" / "env.sh").open("a") as file:
             file.write(SITE.format(bin=Path(sys.executable).parent))
@@ -75,18 +78,26 @@ class Project:
         return re.search(rf"\b{key}=(\S*)", self.shell("scontrol", "show", "job", "-o", job))[1]
 
     def ends(self, job: str, deadline_s: float) -> str:
-        """The state in which a job ends."""
-        until(lambda: self.about(job, "JobState") in ENDED, deadline_s, f"job {job} to end")
+        """The state in which a job ends; where it was sent back to wait, it goes on at once."""
+        self.settle(job, ENDED, deadline_s)
         return self.about(job, "JobState")
 
     def is_sent_back(self, job: str, deadline_s: float) -> None:
         """Return when the job waits anew."""
         until(lambda: self.about(job, "JobState") == "PENDING" and self.about(job, "Restarts") != "0", deadline_s, f"job {job} to be sent back")
 
-    def start_now(self, job: str) -> None:
-        """SLURM lets a job that was sent back wait for two minutes, in which what it had started ends."""
-        until(lambda: not processes_of(job), 60, f"the processes of job {job} to end")
-        self.shell("scontrol", "update", f"JobId={job}", "StartTime=now")
+    def settle(self, job: str, states: set[str], deadline_s: float) -> None:
+        """Return when the job is in one of these states. SLURM lets a job that was sent back wait for two minutes, in which what it had
+        started ends; here it waits for that alone, however often a node that has just come back sends it away again."""
+
+        def is_there() -> bool:
+            state = self.about(job, "JobState")
+            if state == "PENDING" and self.about(job, "Reason") == "BeginTime" and not processes_of(job):
+                time.sleep(2)
+                self.shell("scontrol", "update", f"JobId={job}", "StartTime=now")
+            return state in states
+
+        until(is_there, deadline_s, f"job {job} to be {' or '.join(sorted(states))}")
 
     def log(self, job: str) -> str:
         return "".join(path.read_text() for path in self.folder.glob(f"*-{job}.log"))
