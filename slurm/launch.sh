@@ -107,21 +107,22 @@ beside_server() {
   return "$code"
 }
 
-# finish CODE: see the exit codes of `emoreason train --help`.
+# finish CODE: see the exit codes of `emoreason train --help`; srun's is the highest of all tasks, and those that it ends itself have 143.
 finish() {
   case $1 in
     0) return 0 ;;
     75) requeue "the training has made room and written a checkpoint" ;;
     138) requeue "the training was told to make room before it had begun" ;;
-    143)
-      # Where SLURM takes the nodes for another job it requeues this one, but only if the script has not ended before.
-      echo "told to end; the training has written a checkpoint if it came to it, and goes on when the job is submitted again" >&2
-      sleep 900
-      ;;
     2) ;;
     *)
-      on 1 "${NODES[@]}"
-      timeout 60 "${STEP[@]}" true || requeue "a node does not answer"
+      if is_job 'PreemptTime=[0-9]'; then
+        # SLURM takes the nodes for another job. It sends this one back itself, but only if the script has not ended before.
+        echo "the nodes go to another job; waits for SLURM to send this one back" >&2
+        sleep 900
+      elif is_job JobState=RUNNING; then
+        on 1 "${NODES[@]}"
+        timeout 60 "${STEP[@]}" true || requeue "a node does not answer"
+      fi
       ;;
   esac
   if [[ -s $LOGS/train-0.log ]]; then
@@ -131,8 +132,12 @@ finish() {
   echo "ended with $1; to go on from the last checkpoint, submit the same again" >&2
 }
 
+# is_job KEY=PATTERN: whether SLURM says so of this job.
+is_job() { [[ " $(scontrol show job -o "$JOB") " == *" "$1* ]]; }
+
 # requeue WHY: send the job back to wait; it goes on from its checkpoint. Fails where it has been sent back too often.
 requeue() {
+  is_job JobState=RUNNING || return 0 # it was cancelled meanwhile, and stays so
   if ((${SLURM_RESTART_COUNT:-0} >= MAX_REQUEUES)); then
     echo "$1; not sent back to wait, since that was done ${SLURM_RESTART_COUNT:-0} times (MAX_REQUEUES=$MAX_REQUEUES)" >&2
     return

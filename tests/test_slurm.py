@@ -99,6 +99,13 @@ def printed(script: Path, *arguments: str, cwd: Path = ROOT, path: Path | None =
     return words
 
 
+def tell_of_job(programs: Path, state: str) -> None:
+    """A scontrol that says this of the job and writes down what else it is asked; nobody sleeps."""
+    told = f'*"show job"*) echo "JobId=34567 {state} NodeList=gpu[01-02]";; *hostnames*) printf "gpu01\\ngpu02\\n";; *) echo "$*" >> asked;;'
+    write_program(programs / "scontrol", f'case "$*" in {told} esac')
+    write_program(programs / "sleep", 'echo "slept $1" >&2')
+
+
 def script_of(stage: str) -> Path:
     return ROOT / f"slurm/{stage}.sh"
 
@@ -272,8 +279,7 @@ def test_the_exit_code_says_what_becomes_of_the_job(
     code: int, restarts: int, said: str, requeued: bool, programs: Path, submit_folder: Path
 ) -> None:
     write_program(programs / "srun", f'[ "${{*##* true}}" = "" ] && exit 0; exit {code}')
-    write_program(programs / "scontrol", 'case $1 in show) echo gpu01; echo gpu02;; *) echo "$@" >> asked;; esac')
-    write_program(programs / "sleep", "exit 0")
+    tell_of_job(programs, "JobState=RUNNING PreemptTime=None")
     run = start(script_of("stage1_sft"), cwd=submit_folder, path=programs, SLURM_RESTART_COUNT=str(restarts), **JOB)
     assert run.returncode == code and said in run.stderr
     assert (submit_folder / "asked").exists() == requeued
@@ -283,11 +289,34 @@ def test_the_exit_code_says_what_becomes_of_the_job(
 
 def test_a_job_that_loses_a_node_is_sent_back(programs: Path, submit_folder: Path) -> None:
     write_program(programs / "srun", "exit 1")
-    write_program(programs / "scontrol", 'case $1 in show) echo gpu01; echo gpu02;; *) echo "$@" >> asked;; esac')
-    write_program(programs / "sleep", "exit 0")
+    tell_of_job(programs, "JobState=RUNNING PreemptTime=None")
     run = start(script_of("stage1_sft"), cwd=submit_folder, path=programs, **JOB)
     assert run.returncode == 1 and "a node does not answer; sent back to wait" in run.stderr
     assert (submit_folder / "asked").read_text() == "requeue 34567\n"
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("JobState=RUNNING PreemptTime=2026-01-01T00:00:00", "the nodes go to another job; waits for SLURM to send this one back\nslept 900"),
+        ("JobState=CANCELLED PreemptTime=None", "ended with 143"),
+        ("JobState=RUNNING PreemptTime=None", "ended with 143"),
+    ],
+)
+def test_a_job_that_is_told_to_end_leaves_it_to_slurm(state: str, said: str, programs: Path, submit_folder: Path) -> None:
+    """143 is also what tasks end with that srun has ended since another failed: then the nodes answer, and nothing is waited for."""
+    write_program(programs / "srun", '[ "${*##* true}" = "" ] && exit 0; exit 143')
+    tell_of_job(programs, state)
+    run = start(script_of("stage1_sft"), cwd=submit_folder, path=programs, **JOB)
+    assert run.returncode == 143 and said in run.stderr
+    assert ("slept" in run.stderr) == ("waits" in said) and not (submit_folder / "asked").exists()
+
+
+def test_a_cancelled_job_is_never_sent_back(programs: Path, submit_folder: Path) -> None:
+    write_program(programs / "srun", "exit 75")
+    tell_of_job(programs, "JobState=CANCELLED PreemptTime=None")
+    run = start(script_of("stage1_sft"), cwd=submit_folder, path=programs, **JOB)
+    assert run.returncode == 75 and not (submit_folder / "asked").exists()
 
 
 def test_a_task_becomes_a_rank_and_then_the_program_itself(programs: Path) -> None:
