@@ -12,11 +12,7 @@ if [[ -n $JOB ]]; then
   hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
   mapfile -t NODES <<<"$hosts"
 fi
-if ((VLLM_NODES > 0 && VLLM_NODES >= ${#NODES[@]})); then
-  echo "VLLM_NODES is $VLLM_NODES of ${#NODES[@]} nodes, and the trainer needs one; submit with --nodes=$((VLLM_NODES + 1)) or more" >&2
-  exit 2
-fi
-TRAINERS=("${NODES[@]:0:${#NODES[@]}-VLLM_NODES}")
+TRAINERS=("${NODES[@]:0:$((${#NODES[@]} > VLLM_NODES ? ${#NODES[@]} - VLLM_NODES : 0))}")
 SERVERS=("${NODES[@]:${#TRAINERS[@]}}")
 export EMOREASON_NODES="${TRAINERS[*]}" # for messages
 
@@ -65,6 +61,10 @@ single() {
 # launch RECIPE [KEY.PATH=VALUE...]: see whether the nodes fit, train on them, and do what the exit code asks for.
 launch() {
   local code=0
+  if ((${#TRAINERS[@]} == 0)); then
+    echo "VLLM_NODES is $VLLM_NODES of ${#NODES[@]} nodes, and the trainer needs one; submit with --nodes=$((VLLM_NODES + 1)) or more" >&2
+    return 2
+  fi
   ((VLLM_NODES == 0)) || set -- "$@" rollouts.engine=vllm_server "rollouts.server.url=http://${SERVERS[0]}:$((PORT + 2))"
   [[ -z $JOB || $DRY_RUN == 1 ]] || mkdir -p "$LOGS"
   [[ ${EMOREASON_PREFLIGHT:-1} == 0 ]] || ranks $((PORT + 1)) - preflight "$@" || code=$?

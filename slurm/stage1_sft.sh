@@ -16,6 +16,7 @@
 #SBATCH --requeue
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:-$PWD}" # SLURM runs a copy of this script, from another folder
+VLLM_NODES=0 # it samples nothing
 source slurm/launch.sh
 
 launch "${1:-recipes/qwen2_5_vl_7b/stage1_sft.yaml}" "${@:2}"

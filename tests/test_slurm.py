@@ -162,7 +162,7 @@ def test_nodes_without_gpus_take_one_task_each_or_as_many_as_are_given(programs:
     assert printed(script_of("stage1_sft"), "a.yaml", path=programs, GPUS_PER_NODE="2", **job) == [*ranks(tasks=2), "train", "a.yaml"]
 
 
-@pytest.mark.parametrize("stage", TRAINING)
+@pytest.mark.parametrize("stage", TRAINING[1:])
 def test_vllm_answers_on_the_last_nodes_and_the_others_train(stage: str, programs: Path) -> None:
     serve, train = all_printed(script_of(stage), "a.yaml", "seed=1", path=programs, VLLM_NODES="1", **JOB)
     words = ["a.yaml", "seed=1", "rollouts.engine=vllm_server", f"rollouts.server.url=http://gpu02:{PORT + 2}"]
@@ -171,6 +171,16 @@ def test_vllm_answers_on_the_last_nodes_and_the_others_train(stage: str, program
     place = [f"--port={PORT + 2}", "--nodes=1", "--master=gpu02"]
     assert serve == [*on_nodes("gpu02", 1, 32), *files, *deaf, *words, *place]
     assert train == [*ranks(nodes="gpu01"), "train", *words]
+
+
+def test_a_stage_that_samples_nothing_trains_on_all_nodes(programs: Path) -> None:
+    assert printed(script_of("stage1_sft"), "a.yaml", path=programs, VLLM_NODES="1", **JOB) == [*ON_TWO_NODES, "train", "a.yaml"]
+
+
+def test_an_evaluation_of_a_line_with_nodes_for_vllm_has_one_node(programs: Path) -> None:
+    job = {**JOB, "SLURM_JOB_NODELIST": "gpu01"}
+    write_program(programs / "scontrol", "echo gpu01")
+    assert printed(script_of("evaluate"), path=programs, VLLM_NODES="2", **job)[:2] == ["srun", "--nodes=1"]
 
 
 def test_the_trainer_keeps_a_node(programs: Path) -> None:
