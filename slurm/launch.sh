@@ -37,17 +37,18 @@ on() {
     --cpus-per-task=$((cores > 0 ? cores : 1)) --kill-on-bad-exit=1)
 }
 
-# ranks PORT LOG WORD...: emoreason WORD... as a process a GPU of each training node. LOG names their files; - is the job's own log.
+# ranks PORT LOG WORD...: STEP becomes emoreason WORD... as a process a GPU of each training node, by torchrun where there is no SLURM.
+# LOG names the files of what they print; - is the job's own log.
 ranks() {
   local port=$1 log=()
   [[ $2 == - ]] || log=(--output="$LOGS/$2-%t.log" --open-mode=append)
   shift 2
   if [[ -z $JOB ]]; then
-    torchrun --nnodes=1 --nproc-per-node="$GPUS_PER_NODE" --rdzv-backend=c10d --rdzv-id=0 --rdzv-endpoint="localhost:$port" -m emoreason "$@"
+    STEP=(torchrun --nnodes=1 --nproc-per-node="$GPUS_PER_NODE" --rdzv-backend=c10d --rdzv-id=0 --rdzv-endpoint="localhost:$port" -m emoreason "$@")
     return
   fi
   on "$GPUS_PER_NODE" "${TRAINERS[@]}"
-  "${STEP[@]}" "${log[@]}" bash -c "$AS_RANK" rank "$GPUS_PER_NODE" "${TRAINERS[0]}" "$port" "${CONTAINER[@]}" python -m emoreason "$@"
+  STEP+=("${log[@]}" bash -c "$AS_RANK" rank "$GPUS_PER_NODE" "${TRAINERS[0]}" "$port" "${CONTAINER[@]}" python -m emoreason "$@")
 }
 
 # single WORD...: emoreason WORD... in one process, on the first node.
@@ -67,11 +68,15 @@ launch() {
   fi
   ((VLLM_NODES == 0)) || set -- "$@" rollouts.engine=vllm_server "rollouts.server.url=http://${SERVERS[0]}:$((PORT + 2))"
   [[ -z $JOB || $DRY_RUN == 1 ]] || mkdir -p "$LOGS"
-  [[ ${EMOREASON_PREFLIGHT:-1} == 0 ]] || ranks $((PORT + 1)) - preflight "$@" || code=$?
+  if [[ ${EMOREASON_PREFLIGHT:-1} != 0 ]]; then
+    ranks $((PORT + 1)) - preflight "$@"
+    "${STEP[@]}" || code=$?
+  fi
   if ((code == 0 && VLLM_NODES > 0)); then
     beside_server "$@" || code=$?
   elif ((code == 0)); then
-    ranks "$PORT" train train "$@" || code=$?
+    ranks "$PORT" train train "$@"
+    "${STEP[@]}" || code=$?
   fi
   [[ -z $JOB ]] || finish "$code"
   return "$code"
@@ -83,13 +88,15 @@ beside_server() {
   on 1 "${SERVERS[@]}"
   STEP+=(--output="$LOGS/serve-%n.log" --open-mode=append bash -c "$DEAF" serve "${CONTAINER[@]}" python -m emoreason serve "$@"
     --port=$((PORT + 2)) --nodes=${#SERVERS[@]} --master="${SERVERS[0]}")
+  local serve=("${STEP[@]}")
+  ranks "$PORT" train train "$@"
   if [[ $DRY_RUN == 1 ]]; then
-    "${STEP[@]}" && ranks "$PORT" train train "$@"
+    "${serve[@]}" && "${STEP[@]}"
     return
   fi
-  "${STEP[@]}" &
+  "${serve[@]}" & # by itself, not in a function, so that what is killed is srun
   server=$!
-  ranks "$PORT" train train "$@" &
+  "${STEP[@]}" &
   training=$!
   wait -n || code=$?
   if kill -0 "$training" 2>/dev/null && ((code != 143)); then

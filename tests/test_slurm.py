@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -358,3 +359,25 @@ def test_a_line_with_a_fault_submits_nothing(submit_folder: Path) -> None:
     run = start(ROOT / "slurm/pipeline.sh", "recipes/tiny", "sed=3", cwd=submit_folder, path=Path(sys.executable).parent,
                 EMOREASON_DRY_RUN="1", PYTHONPATH=str(ROOT))  # fmt: skip
     assert (run.returncode, run.stdout) == (2, "") and "did you mean 'seed'" in run.stderr
+
+
+@pytest.mark.parametrize(
+    ("serving", "training", "code", "said"),
+    [
+        ("exit 5", "exec /bin/sleep 60", 5, "the vLLM server has ended first, with 5; the end of its log, logs/34567/serve-0.log:\nCUDA error\n"),
+        ("exit 0", "exec /bin/sleep 60", 1, "the vLLM server has ended first, with 0"),
+        ("exec /bin/sleep 60", "exit 0", 0, ""),
+        ("exec /bin/sleep 60", "/bin/sleep 0.5; exit 75", 75, "the training has made room and written a checkpoint; sent back to wait"),
+        ("exec /bin/sleep 60", "exit 1", 1, "ended with 1"),
+    ],
+)
+def test_server_and_training_end_together(serving: str, training: str, code: int, said: str, programs: Path, submit_folder: Path) -> None:
+    write_program(programs / "srun", f'case "$*" in *"emoreason serve"*) {serving};; *" true") exit 0;; *) {training};; esac')
+    tell_of_job(programs, "JobState=RUNNING PreemptTime=None")
+    (submit_folder / "logs" / "34567").mkdir(parents=True)
+    (submit_folder / "logs" / "34567" / "serve-0.log").write_text("CUDA error\n")
+    began = time.monotonic()
+    run = start(script_of("stage3_grpo"), cwd=submit_folder, path=programs, VLLM_NODES="1", **JOB)
+    assert (run.returncode, said in run.stderr) == (code, True), run
+    assert time.monotonic() - began < 30
+    assert (submit_folder / "asked").exists() == (code == 75)
