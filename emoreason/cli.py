@@ -32,7 +32,7 @@ def check(
     recipes: Annotated[list[Path], typer.Argument(help="Recipes, or folders of recipes.", show_default=False)],
     parity: Annotated[bool, typer.Option(help="Then start the engine of `rollouts` and compare it with the trainer, which loads the model.")] = False,
     topology: Annotated[str | None, typer.Option(
-        metavar="nodes=N,gpus=N,gpu_memory=GiB", help="Then say whether each stage fits this hardware; vllm_nodes=N of the nodes serve vLLM.")] = None,
+        metavar="nodes=N,gpus=N,gpu_memory=GiB", help="Then say whether each stage fits this hardware; vllm_nodes=N of them serve vLLM.")] = None,
 ) -> None:  # fmt: skip
     """Find every fault of recipes without a GPU: keys, types, data, pictures, targets, rewards, the parent's settings.
 
@@ -459,11 +459,12 @@ def main() -> None:
         code = stop.exit_code
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the last door
         code = _code_of(error)
-    from emoreason import ranks
+    if code:
+        from emoreason import ranks
 
-    if code and ranks.world_size() > 1:
-        ranks.leave(code)
-    sys.exit(code or 0)
+        if ranks.world_size() > 1:
+            ranks.leave(code)
+        sys.exit(code)
 
 
 def _code_of(error: BaseException) -> int:

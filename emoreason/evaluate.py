@@ -72,8 +72,11 @@ def template_of(recipe: Recipe) -> Template:
     return Template(**manifest["recipe"]["template"]) if manifest else recipe.template.build()
 
 
-def sample(engine: Engine, rows: Rows, examples: list[Example], sampling: Sampling, title: str) -> list[list[Rollout]]:
-    """Rollouts for each example under the prompt of `rows` (and its view, where they are augmented), with a progress bar."""
+def sample(engine: Engine, rows: Rows, examples: list[Example], sampling: Sampling, title: str, start: int = 0) -> list[list[Rollout]]:
+    """Rollouts for each example under the prompt of `rows` (and its view, where they are augmented), with a progress bar.
+
+    What is drawn depends on the recipe's seed and on `start`, the number of examples before these.
+    """
     encoder = PromptEncoder(engine.processor, engine.config, rows.recipe.media)
 
     def encoded(example: Example) -> EncodedPrompt:
@@ -83,7 +86,7 @@ def sample(engine: Engine, rows: Rows, examples: list[Example], sampling: Sampli
     prompts = [partial(encoded, example) for example in examples]
     with Progress(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=len(prompts))
-        return engine.generate(prompts, sampling, rows.recipe.seed, lambda done, total: bar.update(task, completed=done))
+        return engine.generate(prompts, sampling, rows.recipe.seed + start, lambda done, total: bar.update(task, completed=done))
 
 
 def score(recipe: EvaluateRecipe, examples: list[Example], rollouts: list[Rollout], template: Template) -> dict[str, Any]:

@@ -10,7 +10,11 @@ import inspect
 import logging
 import math
 import multiprocessing
+import os
+import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -211,6 +215,18 @@ _LOG = logging.getLogger("emoreason")
 _POOL: ProcessPool | None = None
 
 
+def _end_with(parent: int) -> None:
+    """Let a worker end by TERM, and with the process that started it, however that went."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def run_in_worker(function: Callable, *arguments: Any, timeout_s: float) -> Any:
     """What `function(*arguments)` returns, or raises, in a process that is killed when it takes longer than `timeout_s`.
 
@@ -221,7 +237,7 @@ def run_in_worker(function: Callable, *arguments: Any, timeout_s: float) -> Any:
     global _POOL
     if _POOL is None or not _POOL.active:
         # One worker that lives as long as this process; pebble replaces it when a call has been cut off.
-        _POOL = ProcessPool(max_workers=1, context=multiprocessing.get_context("spawn"))
+        _POOL = ProcessPool(max_workers=1, context=multiprocessing.get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),))
     return _POOL.schedule(function, args=arguments, timeout=timeout_s).result()
 
 

@@ -51,7 +51,7 @@ FLOORS = [
     Floor(
         "machines",
         "families rollouts rollouts.server_client rollouts.deadline rollouts.weights trainers trainers.watchdog from_scratch_warm_start",
-        "torch transformers datasets peft tokenizers accelerate packaging safetensors httpx anyio",
+        "torch transformers datasets peft tokenizers accelerate packaging safetensors httpx anyio deepspeed",
     ),
     Floor("what models read", "collate models from_scratch rollouts.server_process rollouts.vllm_folder"),
     Floor("how they run", "shared_prefix training_data rollouts.proof rollouts.transformers_engine architecture"),
@@ -66,7 +66,7 @@ FLOORS = [
     # Stages, release and predict sample through `evaluate`, and release prints the table of `report`.
     Floor("measuring", "evaluate report show confidence_report pair_files node_preflight fit_report", "rich matplotlib"),
     Floor("runs", "stages stages.sft stages.confidence stages.grpo stages.dpo predict release parity_gate bench_training", "prefix_grouper"),
-    Floor("pipeline", "pipeline bench_rollouts"),
+    Floor("pipeline", "pipeline bench_rollouts bench_resume bench_scale"),
     Floor("desk", "commands commands.terminal", "typer"),
     Floor("counters", "commands.tracking commands.bench commands.cluster commands.topology"),
     Floor("door", "cli"),

@@ -51,10 +51,10 @@ def test_right_settings_have_no_faults() -> None:
     settings = {
         "learning_rate": 1.0e-6, "weight_decay": 0, "max_steps": 10, "gradient_checkpointing": True, "optim_args": None,
         "lr_scheduler_type": "cosine", "lr_scheduler_kwargs": {"num_cycles": 2}, "optim_target_modules": ["q_proj"], "eval_steps": 0.5,
-        "save_total_limit": None, "deepspeed": "recipes/deepspeed/zero2.json", "gradient_checkpointing_kwargs": {"use_reentrant": False},
+        "dataloader_prefetch_factor": None, "gradient_checkpointing_kwargs": {"use_reentrant": False},
     }  # fmt: skip
     assert trainer_faults("grpo", settings) == []
-    assert trainer_faults("grpo", {**settings, "optim_target_modules": "all-linear", "deepspeed": {"zero_optimization": {"stage": 2}}}) == []
+    assert trainer_faults("grpo", {**settings, "optim_target_modules": "all-linear"}) == []
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_an_unknown_setting_points_at_the_nearest(given: str, nearest: str) -> N
         ("gradient_checkpointing", 1, "bool"),
         ("gradient_checkpointing", "true", "bool"),
         ("optim_args", 3, "str | None"),
-        ("save_total_limit", 1.5, "int | None"),
+        ("dataloader_prefetch_factor", 1.5, "int | None"),
         ("lr_scheduler_kwargs", [1], "dict | str | None"),
         ("optim_target_modules", {"wandb": 1}, "None | str | list[str]"),
     ],

@@ -166,6 +166,86 @@ def bench_rollouts(
         out.print(table)
 
 
+@bench_app.command("resume")
+def bench_resume(
+    recipes_dir: Annotated[Path, typer.Argument(help="A folder of recipes that a CPU can train.")] = Path("recipes/tiny"),
+    trials: Annotated[int, typer.Option(min=1, help="Kills of each stage.")] = 20,
+    stage: Annotated[str | None, typer.Option(help="Only this one, as the table names it, e.g. grpo_lora.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(help="Of the moments.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Kill stages with -9 at moments drawn at random, start them again, compare with the run that nobody disturbed.
+
+    Every stage of the folder is shrunk to a few records and seconds, and tried
+    as it is and with or without adapters. The moments are in a training step,
+    in the writing and the sealing of a checkpoint, in a rollout, in sampling,
+    in a reward, and at the end of a stage; which call, and when in it, is drawn.
+
+    survived: weights, metrics.jsonl (but for times), completions and pairs are
+    bit for bit those of the undisturbed run.
+
+    checkpoint, share: seconds of one, with its hashes, and their share of the
+    time between two at the shrunk recipe's save_steps (2 to 10 steps of a tiny
+    model; real recipes save each hundred).
+
+    room: seconds from USR1 in the middle of a step until the process has
+    written its checkpoint and ended.
+
+    Anything that did not survive ends it with 1.
+
+    Example: emoreason bench resume --trials 5 --stage grpo_lora
+    """
+    quiet()
+    with stdout_kept():
+        from emoreason.bench_resume import measure
+
+        with err.status("resume") as status:
+            rows = measure(recipes_dir, trials, seed, stage, status.update)
+    if as_json:
+        print(json.dumps(rows))
+    else:
+        table = Table("stage", "trials", "survived", "killed in", "checkpoint, s", "MB", "share", "room, s")
+        for row in rows:
+            moments = ", ".join(f"{name} {count}" for name, count in row["moments"].items())
+            room = "-" if row["seconds_to_make_room"] is None else f"{row['seconds_to_make_room']:.2f}"
+            table.add_row(row["stage"], str(row["trials"]), str(row["survived"]), moments, f"{row['checkpoint_seconds']:.2f}",
+                          f"{row['checkpoint_megabytes']:.1f}", f"{row['checkpoint_share']:.0%}", room)  # fmt: skip
+        out.print(table)
+    for row in rows:
+        for one in row["lost"]:
+            err.print(f"{row['stage']}: killed {one['seconds']:.3f} s into call {one['call']} of {one['moment']}: {'; '.join(one['why'])}", markup=False)
+    if any(row["lost"] for row in rows):
+        raise typer.Exit(1)
+
+
+@bench_app.command("scale")
+def bench_scale(
+    recipes_dir: Annotated[Path, typer.Argument(help="A folder of recipes that a CPU can train.")] = Path("recipes/tiny"), as_json: AsJson = False
+) -> None:
+    """The same SFT update by one process and by two: plain, under ZeRO-2, under ZeRO-3, one thread each.
+
+    16 rows a step in all, 8 in each of two processes. seconds: median of a step
+    after three to warm up. scaling: one process's seconds over these, 2 at
+    best. share: of that best. The two processes speak by gloo within this
+    machine, so it tells what the exchange costs here and nothing of GPUs.
+
+    Example: emoreason bench scale
+    """
+    quiet()
+    with stdout_kept():
+        from emoreason.bench_scale import measure
+
+        with err.status("scale") as status:
+            rows = measure(recipes_dir, status.update)
+    if as_json:
+        print(json.dumps(rows))
+        return
+    table = Table("update", "seconds", "scaling", "share of the best")
+    for row in rows:
+        table.add_row(row["case"], f"{row['seconds']:.3f}", f"{row['scaling']:.2f}", f"{row['share']:.2f}")
+    out.print(table)
+
+
 def _bench_training(kind: str, as_json: bool, plot: Path | None, quick: bool, max_tokens: int | None = None) -> None:
     if plot is not None and (plot.suffix != ".png" or not plot.parent.is_dir()):
         raise UserError(f"--plot {plot}: accepted is a file that ends in .png, in a folder that exists")

@@ -12,7 +12,10 @@ agrees with itself.
 `confidence.json` and two pictures beside it compare the targets with what else could tell right answers from wrong ones.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from accelerate import PartialState
@@ -35,6 +38,7 @@ from emoreason.evaluate import sample
 from emoreason.faults import UserError
 from emoreason.models import lora_config
 from emoreason.recipe import ConfidenceRecipe
+from emoreason.rollouts import Engine
 from emoreason.rollouts.opening import open_engine
 from emoreason.run_dir import RunDir
 from emoreason.trainers.callbacks import MetricsLog
@@ -51,7 +55,7 @@ def run(recipe: ConfidenceRecipe) -> RunDir:
     sources = read_sources(recipe.data)
     examples = {example.record.id: example for source in sources for example in source}
     views = [replace(example, view=view) for example in examples.values() for view in range(recipe.confidence.views)]
-    sampled = sampled_once(run_dir, views, lambda share: sample_answers(recipe, share))
+    sampled = sampled_once(run_dir, views, recipe.sampling, recipe.rollouts, lambda: open_sampler(recipe))
     judged = judge(recipe, examples, sampled)
     by_source = [[answer for example in source for answer in judged[example.record.id]] for source in sources]
     config = trainer_config("sft", recipe, run_dir.trainer_path)
@@ -79,13 +83,19 @@ def before_confidence(recipe: ConfidenceRecipe) -> Template:
     return replace(recipe.template.build(), confidence=False)
 
 
-def sample_answers(recipe: ConfidenceRecipe, examples: list[Example]) -> list[dict]:
+@contextmanager
+def open_sampler(recipe: ConfidenceRecipe) -> Iterator[Callable[[list[Example], int], list[dict]]]:
+    """What answers views of records by the model that the stage starts from."""
+    with open_engine(recipe.model, recipe.media, recipe.rollouts, Path(recipe.output_dir)) as engine:
+        yield partial(sample_answers, recipe, engine)
+
+
+def sample_answers(recipe: ConfidenceRecipe, engine: Engine, examples: list[Example], start: int) -> list[dict]:
     """For each view of a record its sampled completions, each with its answer's group (None where it breaks the template), agreement
     and sequence probability."""
     template = before_confidence(recipe)
     rows = Rows(recipe, template, recipe.augment)
-    with open_engine(recipe.model, recipe.media, recipe.rollouts, Path(recipe.output_dir)) as engine:
-        groups = sample(engine, rows, examples, recipe.sampling, "sampling for confidence targets")
+    groups = sample(engine, rows, examples, recipe.sampling, f"sampling for confidence targets, from {start}", start)
     answered = []
     for example, group in zip(examples, groups, strict=True):
         parsed = [parse_completion(rollout.text, template) for rollout in group]

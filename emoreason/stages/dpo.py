@@ -8,8 +8,10 @@ be read and trained on again, how alike their two sides are to pairs.json, and t
 et al. 2023, arXiv 2305.18290), and AVEm-DPO's beyond pairs (`trainers/dpo.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from emoreason.preferences import Pairs, sampled_pairs, unsampled_pairs
 from emoreason.recipe import DpoRecipe, PairSource
 from emoreason.records import Preference, Record
 from emoreason.rewarding import RewardFunc, total_reward
+from emoreason.rollouts import Engine
 from emoreason.rollouts.opening import open_engine
 from emoreason.run_dir import RunDir
 from emoreason.trainers.callbacks import MetricsLog
@@ -43,7 +46,7 @@ def run(recipe: DpoRecipe) -> RunDir:
     scored = []
     if "samples" in recipe.pairs.sources:
         views = [replace(example, view=view) for example in examples.values() for view in range(recipe.pairs.views)]
-        scored = sampled_once(run_dir, views, lambda share: score_completions(recipe, share))
+        scored = sampled_once(run_dir, views, recipe.sampling, recipe.rollouts, lambda: open_sampler(recipe))
     with PartialState().main_process_first():
         if not run_dir.balance_path.exists():
             records = linked_records(list(examples.values()), run_dir.path)
@@ -70,12 +73,18 @@ def pairs_of(source: PairSource, recipe: DpoRecipe, records: list[Record], score
     return sampled_pairs(sampled, texts, totals, recipe.pairs.min_margin, recipe.pairs.max_pairs_per_record)
 
 
-def score_completions(recipe: DpoRecipe, examples: list[Example]) -> list[dict]:
-    """For each view of a record its sampled completions, each reward's values and their weighted totals."""
+@contextmanager
+def open_sampler(recipe: DpoRecipe) -> Iterator[Callable[[list[Example], int], list[dict]]]:
+    """What samples views of records by the model that the stage starts from, and scores them."""
     rewards = [RewardFunc.from_spec(spec) for spec in recipe.rewards]
-    rows = Rows(recipe, recipe.template.build(), recipe.augment if recipe.pairs.views > 1 else None)
     with open_engine(recipe.model, recipe.media, recipe.rollouts, Path(recipe.output_dir)) as engine:
-        groups = sample(engine, rows, examples, recipe.sampling, "sampling for preference pairs")
+        yield partial(score_completions, recipe, engine, rewards)
+
+
+def score_completions(recipe: DpoRecipe, engine: Engine, rewards: list[RewardFunc], examples: list[Example], start: int) -> list[dict]:
+    """For each view of a record its sampled completions, each reward's values and their weighted totals."""
+    rows = Rows(recipe, recipe.template.build(), recipe.augment if recipe.pairs.views > 1 else None)
+    groups = sample(engine, rows, examples, recipe.sampling, f"sampling for preference pairs, from {start}", start)
     scored = []
     for example, group in zip(examples, groups, strict=True):
         texts = [rollout.text for rollout in group]

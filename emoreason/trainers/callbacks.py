@@ -34,7 +34,8 @@ class MetricsLog(TrainerCallback):
             write_jsonl(path, [row for row in rows if row["phase"] != self.phase or row["step"] <= state.global_step])
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        if state.is_world_process_zero and logs:
+        is_summary_of_a_part = "train_runtime" in (logs or {}) and state.global_step < state.max_steps  # of a run that made room
+        if state.is_world_process_zero and logs and not is_summary_of_a_part:
             self.run_dir.log({"phase": self.phase, "step": state.global_step, **logs})
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 from trl import SFTTrainer
 
 from emoreason import ranks
@@ -21,6 +21,18 @@ from emoreason.trainers.watchdog import alive
 RECORD_IDS = "record_ids"
 """The key of a batch under which collators put the id of each row's record."""
 MAX_SHOWN = 8
+
+
+class CountOn(TrainerCallback):
+    """Lets TRL's count of tokens go on where a run resumes; it keeps it in no checkpoint, but in the log that the checkpoint holds."""
+
+    def __init__(self, trainer: "GuardedTrainer"):
+        self.trainer = trainer
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        counts = [row["num_tokens"] for row in state.log_history if "num_tokens" in row]
+        if counts and hasattr(self.trainer, "_total_train_tokens"):
+            self.trainer._total_train_tokens = int(counts[-1])
 
 
 class GuardedTrainer(Trainer):

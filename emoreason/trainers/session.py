@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,12 @@ from emoreason.media_tokens import Modality
 from emoreason.models import freeze, load_model, load_processor
 from emoreason.preemption import Preempted
 from emoreason.prompts import media_kinds
-from emoreason.recipe import Checkpoints, Part, TrainingRecipe
+from emoreason.recipe import Checkpoints, Part, Rollouts, Sampling, TrainingRecipe
 from emoreason.records import Record
 from emoreason.run_dir import RunDir, publish, versions
 from emoreason.shared_prefix import share_prefixes
 from emoreason.trainers.callbacks import KeepCheckpoints, MakeRoom
-from emoreason.trainers.guarded import GuardedTrainer
+from emoreason.trainers.guarded import CountOn, GuardedTrainer
 from emoreason.trainers.tracker_feed import TrackerFeed
 from emoreason.trainers.watchdog import Watchdog
 from emoreason.zero import deepspeed_settings
@@ -68,22 +69,44 @@ def finish_run(run_dir: RunDir, **results: Any) -> None:
     state.wait_for_everyone()
 
 
-def sampled_once(run_dir: RunDir, items: list, make_rows: Callable[[list], list[dict]]) -> list[dict]:
-    """`make_rows(items)` from the run's completions.jsonl, made first where it is missing: each process does its share."""
-    state = PartialState()
+Sampler = Callable[[], AbstractContextManager[Callable[[list, int], list[dict]]]]
+
+
+def sampled_once(run_dir: RunDir, items: list, sampling: Sampling, rollouts: Rollouts, open_sampler: Sampler) -> list[dict]:
+    """A row for each item from the run's completions.jsonl, made first where it is missing.
+
+    Items are sampled in pieces, which the processes share and which stay when a process is ended, so that only the piece is lost that was
+    being made. What a piece holds depends on its place alone, neither on the number of processes nor on interruptions. `open_sampler` opens an
+    engine and gives what makes the rows of so many items, the number of the first of them given.
+
+    Raises:
+        Preempted: USR1 or TERM has come; what has been sampled stays.
+    """
+    state, size = PartialState(), piece_size(sampling, rollouts)
+    folder = run_dir.path / ".completions"
+    paths = {start: folder / f"{start}.jsonl" for start in range(0, len(items), size)}
     is_made = run_dir.completions_path.exists()
     state.wait_for_everyone()
     if not is_made:
-        parts = [run_dir.path / f".completions_{index}.jsonl" for index in range(state.num_processes)]
-        write_jsonl(parts[state.process_index], make_rows(items[state.process_index :: state.num_processes]))
+        own = [start for place, start in enumerate(paths) if place % state.num_processes == state.process_index]
+        missing = [start for start in own if not paths[start].exists()]
+        if missing:
+            with open_sampler() as make_rows:
+                for start in missing:
+                    preemption.leave_if_asked()
+                    write_jsonl(paths[start], make_rows(items[start : start + size], start))
         state.wait_for_everyone()
         if state.is_main_process:
-            shares = [_read(part) for part in parts]
-            write_jsonl(run_dir.completions_path, [shares[place % len(parts)][place // len(parts)] for place in range(len(items))])
-            for part in parts:
-                part.unlink()
+            write_jsonl(run_dir.completions_path, [row for path in paths.values() for row in _read(path)])
+            shutil.rmtree(folder)
         state.wait_for_everyone()
     return _read(run_dir.completions_path)
+
+
+def piece_size(sampling: Sampling, rollouts: Rollouts) -> int:
+    """How many items are sampled at once: enough to keep the engine busy, and no more than one would mind to lose."""
+    batch = max(1, sampling.batch_size // sampling.num_completions)
+    return 8 * batch if rollouts.engine == "transformers" else max(256, batch)
 
 
 def _read(path: Path) -> list[dict]:
@@ -183,6 +206,7 @@ def keep_checkpoints(trainer: GuardedTrainer, recipe: TrainingRecipe) -> Path:
     facts = {"world_size": args.world_size, "zero_stage": recipe.zero.stage if recipe.zero else 0, "versions": versions(),
              "rows_per_step": args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size}  # fmt: skip
     trainer.max_loss = recipe.watchdog.max_loss
+    trainer.add_callback(CountOn(trainer))
     trainer.add_callback(MakeRoom(accelerator))
     trainer.add_callback(TrackerFeed(recipe.output_dir, recipe.trackers))
     trainer.add_callback(KeepCheckpoints(folder, recipe.checkpoints, accelerator, facts))
