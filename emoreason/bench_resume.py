@@ -114,9 +114,12 @@ def _try(
         say(f"{stage}: {trial + 1 - len(lost)} of {trial + 1} survived, killed in: {name}")
     saves = [sum(pair) for pair in zip(whole["calls"]["checkpoint"], whole["calls"]["sealing"], strict=True)]
     step, save = (sum(seconds) / len(seconds) for seconds in (whole["calls"]["step"], saves))
-    return {"stage": stage, "trials": trials, "survived": trials - len(lost), "lost": lost,
-            "moments": {name: moments.count(name) for name in dict.fromkeys(moments)}, "checkpoint_seconds": save, "checkpoint_megabytes": whole["bytes"] / 1e6, "step_seconds": step,
-            "checkpoint_share": save / (save + step * whole["save_steps"]), "seconds_to_make_room": _room(recipe, folder, calls)}  # fmt: skip
+    return {
+        "stage": stage, "trials": trials, "survived": trials - len(lost), "lost": lost,
+        "moments": {name: moments.count(name) for name in dict.fromkeys(moments)}, "step_seconds": step, "checkpoint_seconds": save,
+        "checkpoint_megabytes": whole["bytes"] / 1e6, "checkpoint_share": save / (save + step * whole["save_steps"]),
+        "seconds_to_make_room": _room(recipe, folder, calls),
+    }  # fmt: skip
 
 
 def _room(recipe: AnyRecipe, folder: Path, calls: dict[str, list[float]]) -> float | None:

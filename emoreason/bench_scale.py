@@ -3,6 +3,7 @@
     emoreason bench scale
 """
 
+import itertools
 import json
 import os
 import statistics
@@ -94,7 +95,7 @@ def _run(recipe: Path, report: Path) -> None:
     MetricsLog.on_log = on_log
     sft.run(load_recipe(recipe))
     if ranks.rank() == 0:
-        report.write_text(json.dumps([after - before for before, after in zip(times, times[1:NUM_STEPS], strict=False)]))
+        report.write_text(json.dumps([after - before for before, after in itertools.pairwise(times[:NUM_STEPS])]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Every recipe that is shipped passes its own check, and what stands beside it in words and JSON is true of it."""
 
-import json
 import re
 import shlex
 import textwrap

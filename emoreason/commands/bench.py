@@ -213,7 +213,8 @@ def bench_resume(
         out.print(table)
     for row in rows:
         for one in row["lost"]:
-            err.print(f"{row['stage']}: killed {one['seconds']:.3f} s into call {one['call']} of {one['moment']}: {'; '.join(one['why'])}", markup=False)
+            where = f"{one['seconds']:.3f} s into call {one['call']} of {one['moment']}"
+            err.print(f"{row['stage']}: killed {where}: {'; '.join(one['why'])}", markup=False)
     if any(row["lost"] for row in rows):
         raise typer.Exit(1)
 
