@@ -42,6 +42,8 @@ MOMENTS = {
     "between": ("emoreason.run_dir", "RunDir", "finish"),
 }
 """{moment: (module, class, method) whose calls are it}."""
+PARENT = "parent"
+"""The SFT run that the stages after it start from; those that are disturbed are shorter."""
 NUM_RECORDS = 8
 SHRUNK = {"max_steps": 6, "per_device_train_batch_size": 8, "save_steps": 2, "logging_steps": 1, "warmup_steps": 2, "disable_tqdm": True}
 VOLATILE = ("step_time", "train_runtime", "train_samples_per_second", "train_steps_per_second", "sync/seconds")
@@ -70,14 +72,17 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="emoreason_resume_") as name:
         folder = Path(name)
         variants = dict(_variants(_shrunk(recipes_dir, folder)))
-        if only is not None and only not in variants:
-            raise UserError(f"--stage {only}: accepted: {', '.join(variants)}")
+        tried = [stage for stage in variants if stage != PARENT]
+        if only is not None and only not in tried:
+            raise UserError(f"--stage {only}: accepted: {', '.join(tried)}")
         for stage, recipe in variants.items():
-            if only in (None, stage) or _is_needed(recipe, variants, only):
+            is_tried = stage in tried and only in (None, stage)
+            if is_tried or only is None or _is_needed(recipe, variants, only):
+                say(f"{stage}: undisturbed")
                 whole = _train(recipe, folder / f"{stage}.log")
                 if whole["exit"] != 0:
                     raise UserError(f"{stage} fails undisturbed: {(folder / f'{stage}.log').read_text()[-3000:]}")
-                if only in (None, stage):
+                if is_tried:
                     found.append(_try(stage, recipe, whole, trials, random.Random(f"{seed}:{stage}"), folder, say))
     return found
 
@@ -178,8 +183,12 @@ def _few_records(path: Path, folder: Path) -> str:
 
 def _variants(recipes: list[AnyRecipe]) -> Iterator[tuple[str, AnyRecipe]]:
     """(name, recipe): each stage as it is, then each with adapters where it has none, or without where it has."""
-    names = {recipe.output_dir: f"{recipe.stage}{'_lora' if recipe.model.lora else ''}" for recipe in recipes}
-    yield from ((names[recipe.output_dir], recipe) for recipe in recipes)
+    for recipe in [recipe for recipe in recipes if recipe.stage == "sft"]:
+        yield PARENT, recipe
+        phases = [phase.model_copy(update={"trainer": {**phase.trainer, "max_steps": 4, "save_steps": 2}}) for phase in recipe.phases]
+        short = recipe.model_copy(update={"phases": phases, "output_dir": f"{recipe.output_dir}_short"})
+        recipes = [short, *(one for one in recipes if one is not recipe)]
+    yield from ((f"{recipe.stage}{'_lora' if recipe.model.lora else ''}", recipe) for recipe in recipes)
     for recipe in recipes:
         lora = None if recipe.model.lora else LoraSettings()
         model = recipe.model.model_copy(update={"lora": lora})

@@ -16,8 +16,8 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(("number", "code"), [("SIGUSR1", 75), ("SIGTERM", 143)])
 def test_a_signal_is_remembered_and_gives_its_exit_code(number: str, code: int) -> None:
-    done = run(f"os.kill(os.getpid(), signal.{number}); time.sleep(0.2); print(preemption.requested().name)\n"
-               "try:\n    preemption.leave_if_asked()\nexcept preemption.Preempted as asked:\n    print(asked); sys.exit(asked.exit_code)")  # fmt: skip
+    leave = "try:\n    preemption.leave_if_asked()\nexcept preemption.Preempted as asked:\n    print(asked)\n    sys.exit(asked.exit_code)"
+    done = run(f"os.kill(os.getpid(), signal.{number}); time.sleep(0.2); print(preemption.requested().name)\n{leave}")
     assert done.returncode == code, done.stderr
     assert done.stdout.splitlines() == [number, f"made room on {number}; the same command goes on from here"]
 
@@ -35,8 +35,8 @@ def test_children_survive_usr1_and_die_by_term() -> None:
 
 def test_it_listens_before_torch_is_there() -> None:
     """USR1 that comes while a stage is still importing must not end it."""
-    process = subprocess.Popen([sys.executable, "-c", LISTEN + "print('ready', flush=True); import torch; time.sleep(0.1); print(preemption.requested())"],
-                               stdout=subprocess.PIPE, text=True)  # fmt: skip
+    code = "print('ready', flush=True); import torch; time.sleep(0.1); print(preemption.requested())"
+    process = subprocess.Popen([sys.executable, "-c", LISTEN + code], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     time.sleep(0.05)
     process.send_signal(signal.SIGUSR1)

@@ -1,5 +1,6 @@
 """What every stage does in the same way, on one process or many: begin, sample, configure, open, train, save, finish."""
 
+import importlib.util
 import json
 import logging
 import os
@@ -135,7 +136,13 @@ def trainer_config(kind: str, recipe: TrainingRecipe, output_dir: Path, override
 
 
 def _tell_of_one_process() -> None:
-    """Where no launcher has told of any process, tell DeepSpeed that this one is all there is."""
+    """Where no launcher has told of any process, tell DeepSpeed that this one is all there is.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    if importlib.util.find_spec("deepspeed") is None:
+        raise UserError("zero: DeepSpeed is not installed; pip install 'emoreason[deepspeed]', or set zero to null")
     if "RANK" not in os.environ:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))

@@ -1,9 +1,9 @@
 """One process of a run of several, for tests: `emoreason`, with every exchange between processes written down.
 
-    torchrun --nproc-per-node=2 tests/trainers/rank.py TRACE_DIR [--canned] train recipe.yaml ...
+    torchrun --nproc-per-node=2 tests/trainers/rank.py TRACE_DIR [--canned] [--no-blanks] train recipe.yaml ...
 
 `TRACE_DIR/<rank>.jsonl` holds a line an exchange: what was called, and for how many numbers. With --canned GRPO draws completions that depend
-on the prompt and the place in its group alone, and on no generator that differs between processes.
+on the prompt and the place in its group alone, and on no generator that differs between processes. With --no-blanks a process runs only the modules that its own rows need.
 """
 
 import json
@@ -55,6 +55,11 @@ def main() -> None:
     if "--canned" in words:
         words.remove("--canned")
         draw_canned()
+    if "--no-blanks" in words:
+        words.remove("--no-blanks")
+        from emoreason.trainers import session
+
+        session.heard_and_seen = lambda record: set()
     from emoreason.cli import main as emoreason
 
     sys.argv = ["emoreason", *words]
