@@ -1,6 +1,7 @@
 """A packed row gives the log-probabilities, entropies and gradients of separate rows, in every family and for every mix of media."""
 
-import functools
+
+from functools import partial
 
 import pytest
 import tiny_models
@@ -10,7 +11,9 @@ from torch import nn
 from trl.trainer.utils import add_fused_lm_head
 
 from emoreason.collate import PromptEncoder, padded_rows
+from emoreason.families import blank
 from emoreason.faults import UserError
+from emoreason.media_tokens import MODALITIES
 from emoreason.recipe import MediaSettings, Packing
 from emoreason.shared_prefix import FIELDS, RowRunner, share_prefixes
 
@@ -278,3 +281,35 @@ def test_generation_is_as_before() -> None:
     share_prefixes(model, Packing(shared_prefix="always"))
     assert torch.equal(model.generate(**inputs, max_new_tokens=5, do_sample=False), before)
     assert isinstance(model, nn.Module)
+
+
+def _note(ran: list[str], tower: str, *_) -> None:
+    ran.append(tower)
+
+
+@pytest.mark.parametrize("kind", ["text", "picture", "pictures"])
+@pytest.mark.parametrize("packing", ["always", "never"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_blanks_run_the_towers_and_change_nothing(name: str, packing: str, kind: str) -> None:
+    """Every parameter of every tower takes part, with a gradient of zero where the rows have nothing for it to read."""
+    model, processor, _ = packed_model(name, Packing(shared_prefix=packing))
+    batch = rows(model, processor, [kind], name)
+    expected = model(**batch, fused_lm_head=True)
+    with_towers = gradients(model, -expected.log_probs.sum())
+    model, processor = getattr(tiny_models, name)()
+    add_fused_lm_head(model, outputs=FIELDS)
+    share_prefixes(model, Packing(shared_prefix=packing), {one: blank(model.config, one) for one in MODALITIES[model.config.model_type]})
+    ran: list[str] = []
+    for tower in ("visual", "audio_tower", "vision_model"):
+        if hasattr(model.base_model, tower):
+            getattr(model.base_model, tower).register_forward_hook(partial(_note, ran, tower))
+    found = model(**batch, fused_lm_head=True)
+    check = 3 if packing == "always" else 0  # the self-check's passes at first use, and its control
+    assert ran and all(ran.count(tower) > check for tower in ran)
+    assert torch.allclose(found.log_probs, expected.log_probs, atol=1e-6)
+    ours = gradients(model, -found.log_probs.sum())
+    unread = {"model.audio_tower.audio_bos_eos_token.weight"}
+    assert {parameter for parameter, _ in model.named_parameters()} - ours.keys() <= unread
+    blanks = ours.keys() - with_towers.keys()
+    assert all(not ours[one].any() for one in blanks)
+    assert largest_relative({one: ours[one] for one in with_towers}, with_towers) < 1e-4

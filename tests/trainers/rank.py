@@ -3,7 +3,8 @@
     torchrun --nproc-per-node=2 tests/trainers/rank.py TRACE_DIR [--canned] [--no-blanks] train recipe.yaml ...
 
 `TRACE_DIR/<rank>.jsonl` holds a line an exchange: what was called, and for how many numbers. With --canned GRPO draws completions that depend
-on the prompt and the place in its group alone, and on no generator that differs between processes. With --no-blanks a process runs only the modules that its own rows need.
+on the prompt and the place in its group alone, and on no generator that differs between processes. With
+--no-blanks a process runs only the modules that its own rows need.
 """
 
 import json
