@@ -1,7 +1,6 @@
 """A packed row gives the log-probabilities, entropies and gradients of separate rows, in every family and for every mix of media."""
 
-
-from functools import partial
+import functools
 
 import pytest
 import tiny_models
@@ -302,7 +301,7 @@ def test_blanks_run_the_towers_and_change_nothing(name: str, packing: str, kind:
     ran: list[str] = []
     for tower in ("visual", "audio_tower", "vision_model"):
         if hasattr(model.base_model, tower):
-            getattr(model.base_model, tower).register_forward_hook(partial(_note, ran, tower))
+            getattr(model.base_model, tower).register_forward_hook(functools.partial(_note, ran, tower))
     found = model(**batch, fused_lm_head=True)
     check = 3 if packing == "always" else 0  # the self-check's passes at first use, and its control
     assert ran and all(ran.count(tower) > check for tower in ran)
