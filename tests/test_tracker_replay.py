@@ -235,10 +235,13 @@ def track(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture):
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["emoreason", "track", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
+        code = 0
+        try:
             cli.main()
+        except SystemExit as stopped:
+            code = stopped.code
         captured = capfd.readouterr()
-        return stopped.value.code, captured.out, captured.err
+        return code, captured.out, captured.err
 
     return run
 

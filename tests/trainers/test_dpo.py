@@ -115,6 +115,8 @@ def test_the_text_prior_has_no_gradient(tmp_path: Path) -> None:
 def test_one_rejected_answer_is_trls_own_loss(tmp_path: Path) -> None:
     made = trainer(tmp_path, PreferenceLoss())
     pair = {**ROWS[1]}
+    assert "comparisons" in made.data_collator([pair])  # the other rows are no pairs, and all batches take one way
+    made.data_collator.plain = True
     plain = made.data_collator([pair])
     assert "comparisons" not in plain
     comparing = trainer(tmp_path, PreferenceLoss(text_prior=1e-9))
