@@ -145,6 +145,9 @@ def run(
         for job in plan(recipes, overrides or []):
             print(job.line())
         return
+    from emoreason import preemption
+
+    preemption.listen()
     from emoreason.pipeline import run_line
     from emoreason.report import metrics_table
 

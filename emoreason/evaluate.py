@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from emoreason import preemption
 from emoreason.collate import EncodedPrompt, PromptEncoder
 from emoreason.completions import Template, canonical_answer, parse_completion
 from emoreason.confidence import is_right, sequence_probability
@@ -45,6 +46,7 @@ def run(recipe: EvaluateRecipe) -> dict[str, dict[str, Any]]:
         return results
     with open_engine(recipe.model, recipe.media, recipe.rollouts, folder) as engine:
         for name, settings in waiting:
+            preemption.leave_if_asked()  # the tests that are done stay
             examples = read_sources([DataSource(path=recipe.tests[name])])[0]
             rollouts = [group[0] for group in sample(engine, Rows(recipe, template), examples, recipe.decoding, f"evaluating {name}")]
             report = score(recipe, examples, rollouts, template)

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import time
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +46,10 @@ class KeepCheckpoints(TrainerCallback):
 
     def __init__(self, folder: Path, settings: Checkpoints, accelerator: Accelerator, facts: dict[str, Any]):
         self.folder, self.settings, self.accelerator, self.facts = folder, settings, accelerator, facts
-        self._before, self._started = 0, 0.0
-        self.seconds = 0.0
-        """That checkpoints have taken so far, writing included."""
+        self._before = 0
 
     def on_train_begin(self, args, state, control, **kwargs):
         self._before = state.global_step
-
-    def on_step_end(self, args, state, control, **kwargs):
-        self._started = time.perf_counter()
 
     def on_save(self, args, state, control, **kwargs):
         alive()
@@ -73,7 +67,6 @@ class KeepCheckpoints(TrainerCallback):
                 checkpoints.remove(old)
         self.accelerator.wait_for_everyone()
         self._before = state.global_step
-        self.seconds += time.perf_counter() - self._started
         alive()
 
 

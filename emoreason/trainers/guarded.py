@@ -5,7 +5,7 @@ looked at before the optimizer's step), `_maybe_log_save_evaluate` (a save waits
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -42,7 +42,7 @@ class GuardedTrainer(Trainer):
     """A larger loss ends the run."""
     blanks: Mapping[Modality, MediaItem] = MappingProxyType({})
     """A medium of each kind that the data holds, for batches that lack it; none where there is one process."""
-    batch_ids: list[str]
+    batch_ids: Sequence[str] = ()
     """The records of the batch that is being trained on."""
     _save_is_due = False
 
