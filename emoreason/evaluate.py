@@ -26,6 +26,7 @@ from emoreason.rewarding import RewardFunc, total_reward
 from emoreason.rollouts import Engine, Rollout
 from emoreason.rollouts.opening import open_engine
 from emoreason.run_dir import RunDir
+from emoreason.trainers.watchdog import alive
 from emoreason.training_data import Example, Rows, read_sources
 
 
@@ -88,7 +89,12 @@ def sample(engine: Engine, rows: Rows, examples: list[Example], sampling: Sampli
     prompts = [partial(encoded, example) for example in examples]
     with Progress(transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=len(prompts))
-        return engine.generate(prompts, sampling, rows.recipe.seed + start, lambda done, total: bar.update(task, completed=done))
+
+        def progress(done: int, total: int) -> None:
+            alive()
+            bar.update(task, completed=done)
+
+        return engine.generate(prompts, sampling, rows.recipe.seed + start, progress)
 
 
 def score(recipe: EvaluateRecipe, examples: list[Example], rollouts: list[Rollout], template: Template) -> dict[str, Any]:

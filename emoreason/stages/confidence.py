@@ -55,7 +55,7 @@ def run(recipe: ConfidenceRecipe) -> RunDir:
     sources = read_sources(recipe.data)
     examples = {example.record.id: example for source in sources for example in source}
     views = [replace(example, view=view) for example in examples.values() for view in range(recipe.confidence.views)]
-    sampled = sampled_once(run_dir, views, recipe.sampling, recipe.rollouts, lambda: open_sampler(recipe))
+    sampled = sampled_once(recipe, run_dir, views, lambda: open_sampler(recipe))
     judged = judge(recipe, examples, sampled)
     by_source = [[answer for example in source for answer in judged[example.record.id]] for source in sources]
     config = trainer_config("sft", recipe, run_dir.trainer_path)

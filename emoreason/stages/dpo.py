@@ -46,7 +46,7 @@ def run(recipe: DpoRecipe) -> RunDir:
     scored = []
     if "samples" in recipe.pairs.sources:
         views = [replace(example, view=view) for example in examples.values() for view in range(recipe.pairs.views)]
-        scored = sampled_once(run_dir, views, recipe.sampling, recipe.rollouts, lambda: open_sampler(recipe))
+        scored = sampled_once(recipe, run_dir, views, lambda: open_sampler(recipe))
     with PartialState().main_process_first():
         if not run_dir.balance_path.exists():
             records = linked_records(list(examples.values()), run_dir.path)

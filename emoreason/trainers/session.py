@@ -28,7 +28,7 @@ from emoreason.media_tokens import Modality
 from emoreason.models import freeze, load_model, load_processor
 from emoreason.preemption import Preempted
 from emoreason.prompts import media_kinds
-from emoreason.recipe import Checkpoints, Part, Rollouts, Sampling, TrainingRecipe
+from emoreason.recipe import Checkpoints, ConfidenceRecipe, DpoRecipe, Part, Rollouts, Sampling, TrainingRecipe
 from emoreason.records import Record
 from emoreason.run_dir import RunDir, publish, versions
 from emoreason.shared_prefix import share_prefixes
@@ -73,7 +73,7 @@ def finish_run(run_dir: RunDir, **results: Any) -> None:
 Sampler = Callable[[], AbstractContextManager[Callable[[list, int], list[dict]]]]
 
 
-def sampled_once(run_dir: RunDir, items: list, sampling: Sampling, rollouts: Rollouts, open_sampler: Sampler) -> list[dict]:
+def sampled_once(recipe: ConfidenceRecipe | DpoRecipe, run_dir: RunDir, items: list, open_sampler: Sampler) -> list[dict]:
     """A row for each item from the run's completions.jsonl, made first where it is missing.
 
     Items are sampled in pieces, which the processes share and which stay when a process is ended, so that only the piece is lost that was
@@ -83,7 +83,7 @@ def sampled_once(run_dir: RunDir, items: list, sampling: Sampling, rollouts: Rol
     Raises:
         Preempted: USR1 or TERM has come; what has been sampled stays.
     """
-    state, size = PartialState(), piece_size(sampling, rollouts)
+    state, size = PartialState(), piece_size(recipe.sampling, recipe.rollouts)
     folder = run_dir.path / ".completions"
     paths = {start: folder / f"{start}.jsonl" for start in range(0, len(items), size)}
     is_made = run_dir.completions_path.exists()
@@ -92,7 +92,7 @@ def sampled_once(run_dir: RunDir, items: list, sampling: Sampling, rollouts: Rol
         own = [start for place, start in enumerate(paths) if place % state.num_processes == state.process_index]
         missing = [start for start in own if not paths[start].exists()]
         if missing:
-            with open_sampler() as make_rows:
+            with Watchdog(recipe.watchdog.minutes), open_sampler() as make_rows:
                 for start in missing:
                     preemption.leave_if_asked()
                     write_jsonl(paths[start], make_rows(items[start : start + size], start))
@@ -272,5 +272,6 @@ def train_and_save(trainer: GuardedTrainer, recipe: TrainingRecipe, processor: P
 def export_best(folder: Path, settings: Checkpoints, destination: Path) -> None:
     """Put the weights of the best checkpoints below `destination`, each loadable by itself."""
     sealed = [path for path in folder.glob("checkpoint-*") if (path / checkpoints.SEAL).exists()]
+    shutil.rmtree(destination, ignore_errors=True)  # left by a process that was killed here
     for path in checkpoints.best(sealed, settings.keep_best, settings.best_is):
-        shutil.copytree(path, destination / path.name, ignore=shutil.ignore_patterns(*TRAINING_STATE), dirs_exist_ok=True)
+        shutil.copytree(path, destination / path.name, ignore=shutil.ignore_patterns(*TRAINING_STATE))

@@ -4,15 +4,17 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from emoreason import preemption
-from emoreason.recipe import Rollouts, Sampling
+from emoreason.recipe import Rollouts, Sampling, Watchdog
 from emoreason.run_dir import RunDir
 from emoreason.trainers.session import piece_size, sampled_once
 
-SAMPLING = Sampling(num_completions=2, batch_size=4)  # two items a batch, so sixteen a piece
+# Two items a batch, so sixteen a piece.
+RECIPE = SimpleNamespace(sampling=Sampling(num_completions=2, batch_size=4), rollouts=Rollouts(), watchdog=Watchdog())
 ITEMS = list(range(40))
 
 
@@ -35,7 +37,7 @@ class Engine:
 
 
 def sample(run: Path, engine: Engine) -> list[dict]:
-    return sampled_once(RunDir(run), ITEMS, SAMPLING, Rollouts(), engine.open)
+    return sampled_once(RECIPE, RunDir(run), ITEMS, engine.open)
 
 
 def test_what_has_been_sampled_stays(tmp_path: Path) -> None:
