@@ -26,6 +26,12 @@ def test_grpo_with_adapters_survives_each_kind_of_moment(checkout) -> None:
     assert row["seconds_to_make_room"] > 0
 
 
+def test_sft_with_adapters_begins_alike_whatever_was_done_before_in_the_process(checkout) -> None:
+    """Its first run also builds the base model, which draws random numbers, too."""
+    (row,) = measure(Path("recipes/tiny"), trials=2, only="sft_lora")
+    assert row["lost"] == []
+
+
 def test_a_run_that_differs_does_not_survive(tmp_path: Path) -> None:
     (tmp_path / "one/checkpoint").mkdir(parents=True)
     (tmp_path / "other/checkpoint").mkdir(parents=True)

@@ -13,7 +13,7 @@ from accelerate import PartialState
 from peft import PeftModel, get_peft_model
 from rich.console import Console
 from rich.progress import Progress
-from transformers import PreTrainedModel, ProcessorMixin
+from transformers import PreTrainedModel, ProcessorMixin, set_seed
 from trl import SFTConfig
 
 from emoreason.collate import CompletionCollator, PromptEncoder
@@ -63,6 +63,7 @@ def open_phase(recipe: SftRecipe, phase: Phase, before: Path | None) -> tuple[Pr
     if recipe.model.lora:
         model, processor = open_model(recipe, recipe.model.freeze)
         fresh = lora_config(recipe.model.lora, model)
+        set_seed(recipe.seed)  # the trainer sets it too late for what it does not make itself
         return (PeftModel.from_pretrained(model, before, is_trainable=True) if before else get_peft_model(model, fresh)), processor
     settings = recipe.model.model_copy(update={"path": str(before or recipe.model.path)})
     return open_model(recipe.model_copy(update={"model": settings}), recipe.model.freeze if phase.freeze is None else phase.freeze)
