@@ -75,7 +75,7 @@ class MakeRoom(TrainerCallback):
 
     def __init__(self, accelerator: Accelerator):
         self.accelerator = accelerator
-        self.is_asked = False
+        self.is_asked = self.has_stopped = False
 
     def on_step_end(self, args, state, control, **kwargs):
         asked = torch.tensor(int(preemption.requested() is not None), device=self.accelerator.device)
@@ -86,4 +86,4 @@ class MakeRoom(TrainerCallback):
 
     def on_save(self, args, state, control, **kwargs):
         if self.is_asked and state.global_step < state.max_steps:
-            control.should_training_stop = True
+            control.should_training_stop = self.has_stopped = True

@@ -206,18 +206,18 @@ def restore_weights(model: PreTrainedModel, checkpoint: str) -> None:
     model.load_state_dict(type(model).from_pretrained(checkpoint, dtype=model.dtype).state_dict(), strict=True)
 
 
-def keep_checkpoints(trainer: GuardedTrainer, recipe: TrainingRecipe) -> Path:
-    """Let this trainer's checkpoints be sealed and kept as the recipe says, and signals and losses be minded; the folder of the checkpoints."""
+def keep_checkpoints(trainer: GuardedTrainer, recipe: TrainingRecipe) -> tuple[MakeRoom, KeepCheckpoints]:
+    """Let this trainer's checkpoints be sealed and kept as the recipe says, and signals and losses be minded; by these two."""
     args, accelerator = trainer.args, trainer.accelerator
     folder = Path(args.output_dir).parent
     facts = {"world_size": args.world_size, "zero_stage": recipe.zero.stage if recipe.zero else 0, "versions": versions(),
              "rows_per_step": args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size}  # fmt: skip
     trainer.max_loss = recipe.watchdog.max_loss
     trainer.add_callback(CountOn(trainer))
-    trainer.add_callback(MakeRoom(accelerator))
+    trainer.add_callback(room := MakeRoom(accelerator))
     trainer.add_callback(TrackerFeed(recipe.output_dir, recipe.trackers))
-    trainer.add_callback(KeepCheckpoints(folder, recipe.checkpoints, accelerator, facts))
-    return folder
+    trainer.add_callback(keeper := KeepCheckpoints(folder, recipe.checkpoints, accelerator, facts))
+    return room, keeper
 
 
 def checkpoint_to_resume(folder: Path, facts: dict[str, Any]) -> str | None:
@@ -249,14 +249,14 @@ def train_and_save(trainer: GuardedTrainer, recipe: TrainingRecipe, processor: P
     Raises:
         Preempted: USR1 or TERM has come; a checkpoint of the last step is there.
     """
-    folder = keep_checkpoints(trainer, recipe)
-    keeper = next(one for one in trainer.callback_handler.callbacks if isinstance(one, KeepCheckpoints))
+    room, keeper = keep_checkpoints(trainer, recipe)
+    folder = keeper.folder
     checkpoint = checkpoint_to_resume(folder, keeper.facts)
     if checkpoint and not (Path(checkpoint) / "adapter_config.json").exists() and not trainer.is_deepspeed_enabled:
         restore_weights(trainer.model, checkpoint)
     with Watchdog(recipe.watchdog.minutes):
         trainer.train(resume_from_checkpoint=checkpoint)
-        if trainer.state.global_step < trainer.state.max_steps:
+        if room.has_stopped:
             raise Preempted(preemption.requested() or signal.SIGUSR1)  # another process was asked
         temporary = destination.with_name(f".tmp_{destination.name}")
         trainer.save_model(str(temporary))
