@@ -238,7 +238,7 @@ def dpo_side(name: str, case: Case, bench: Bench) -> Side:
     arguments = {"train_dataset": lazy_dataset(len(rows), rows.__getitem__), "processing_class": processor}
     config = bench.config("dpo", max_length=None, per_device_train_batch_size=len(rows))
     if name == "ours":
-        collator = ComparisonCollator(PreferenceCollator(encoder))
+        collator = ComparisonCollator(PreferenceCollator(encoder), plain=True)
         trainer: DPOTrainer = MediaDPOTrainer(model, None, config, data_collator=collator, preference=PreferenceLoss(), **arguments)
     else:
         trainer = DPOTrainer(model, None, config, **arguments)

@@ -125,6 +125,11 @@ def padded_rows(prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence
     return {"input_ids": input_ids, "attention_mask": attention_mask, "completion_mask": completion_mask, "prompts": list(prompts)}
 
 
+def record_ids(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Whose rows these are, for messages; "?" where a row does not say."""
+    return [row.get("id", "?") for row in rows]
+
+
 @dataclass
 class CompletionCollator:
     """Rows of `prompt`, `media`, `completion` as a batch for TRL's SFT trainer: the loss is on the completion alone."""
@@ -136,7 +141,7 @@ class CompletionCollator:
         completions = [completion_ids(self.encoder.processor, row["prompt"], row["completion"]) for row in rows]
         batch = padded_rows(prompts, completions, self.encoder.processor.tokenizer.pad_token_id)
         mask = batch.pop("completion_mask")
-        return {**batch, "labels": batch["input_ids"].masked_fill(mask == 0, -100), "record_ids": [row["id"] for row in rows]}
+        return {**batch, "labels": batch["input_ids"].masked_fill(mask == 0, -100), "record_ids": record_ids(rows)}
 
 
 @dataclass
@@ -149,4 +154,4 @@ class PreferenceCollator:
         prompts = [self.encoder(row["prompt"], row["media"]) for row in rows]
         sides = [[completion_ids(self.encoder.processor, row["prompt"], row[side]) for row in rows] for side in ("chosen", "rejected")]
         batch = padded_rows(prompts * 2, sides[0] + sides[1], self.encoder.processor.tokenizer.pad_token_id)
-        return {**batch, "record_ids": [row["id"] for row in rows]}
+        return {**batch, "record_ids": record_ids(rows)}

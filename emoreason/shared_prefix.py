@@ -29,8 +29,9 @@ from emoreason.packing import Group, find_groups, saves, split_by_budget
 from emoreason.recipe import Packing
 
 _LOG = logging.getLogger("emoreason")
-TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 1e-3, torch.float16: 1e-3}
-"""Largest mean difference of a log-probability that the self-check lets pass, unless padded rows differ more among themselves."""
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2**-7, torch.float16: 1e-3}
+"""Largest mean difference of a log-probability that the self-check lets pass, unless padded rows differ more among themselves. In bfloat16 that
+is its spacing at 1: kernels round at other places, by 0.004 on one processor where another stays below 0.001. A dropped mask shows as 0.1."""
 PROBE_TOKENS = 8
 FIELDS = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1")
 

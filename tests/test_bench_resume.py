@@ -28,7 +28,7 @@ def test_grpo_with_adapters_survives_each_kind_of_moment(checkout) -> None:
 
 def test_sft_with_adapters_begins_alike_whatever_was_done_before_in_the_process(checkout) -> None:
     """Its first run also builds the base model, which draws random numbers, too."""
-    (row,) = measure(Path("recipes/tiny"), trials=2, only="sft_lora")
+    (row,) = measure(Path("recipes/tiny"), trials=1, only="sft_lora")
     assert row["lost"] == []
 
 

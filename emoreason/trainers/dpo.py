@@ -22,7 +22,7 @@ from trl import DPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.utils import use_adapter
 
-from emoreason.collate import EncodedPrompt, PreferenceCollator, completion_ids, padded_rows
+from emoreason.collate import EncodedPrompt, PreferenceCollator, completion_ids, padded_rows, record_ids
 from emoreason.faults import UserError
 from emoreason.recipe import PreferenceLoss
 from emoreason.trainers.guarded import GuardedTrainer
@@ -67,7 +67,7 @@ class ComparisonCollator:
         batch = padded_rows(built.prompts, built.answers, encoder.processor.tokenizer.pad_token_id)
         if self.text_prior:
             batch["without_media"] = padded_rows(built.bare, built.answers, encoder.processor.tokenizer.pad_token_id)
-        return {**batch, "comparisons": built.comparisons, "record_ids": [row["id"] for row in rows]}
+        return {**batch, "comparisons": built.comparisons, "record_ids": record_ids(rows)}
 
 
 @dataclass

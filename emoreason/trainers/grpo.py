@@ -179,7 +179,7 @@ class MediaGRPOTrainer(GuardedTrainer, GRPOTrainer):
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
     def _compute_loss(self, model, inputs):
-        self._rows, self.batch_ids = inputs["prompts"], inputs["record_ids"]
+        self._rows, self.batch_ids = inputs["prompts"], inputs.get("record_ids", ())
         return super()._compute_loss(model, inputs)
 
     def _get_per_token_logps_and_entropies(

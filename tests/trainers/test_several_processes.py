@@ -82,14 +82,14 @@ def test_processes_whose_rows_hold_other_media_exchange_the_same(tmp_path: Path,
     shared = write_mixed(tmp_path, "qwen2_5_omni_thinker")
     model = {**shared["model"], "freeze": frozen}
     packing = {"shared_prefix": "always", "max_tokens": 96}
-    trainer = shared["trainer"] | {"per_device_train_batch_size": 2}
+    trainer = shared["trainer"] | {"per_device_train_batch_size": 2, "max_steps": 2}
     recipe = write_recipe(tmp_path, stage, shared | {"trainer": trainer, "model": model}, packing=packing, zero={"stage": zero})
     canned = ["--canned"] if stage == "grpo" else []
     done = launch(tmp_path, *canned, "train", recipe, timeout=280)
     assert done.returncode == 0, said(done)
     first, second = traces(tmp_path)
     assert len(first) > 30 and first == second
-    assert len(set(losses(tmp_path / f"runs/{stage}"))) == 3
+    assert len(set(losses(tmp_path / f"runs/{stage}"))) == 2
 
 
 def test_without_blanks_the_exchanges_differ(tmp_path: Path) -> None:
