@@ -216,8 +216,9 @@ _POOL: ProcessPool | None = None
 
 
 def _end_with(parent: int) -> None:
-    """Let a worker end by TERM, and with the process that started it, however that went."""
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Let a worker outlive TERM, which SLURM sends to all processes of a job that is to write a checkpoint first, and end with the process
+    that started it, however that went. pebble kills a worker that TERM does not end."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:
