@@ -1,7 +1,8 @@
 """What every trainer here does beside its algorithm: it says that it lives, stops at a loss that is none, and saves where it can resume.
 
-Overridden of transformers' Trainer, and nothing else: `_prepare_inputs` (the batch's record ids are kept aside), `training_step` (the loss is
-looked at before the optimizer's step), `_maybe_log_save_evaluate` (a save waits for a step from which it can be resumed, and logs first).
+Overridden of transformers' Trainer, and nothing else: `_prepare_inputs` (the batch's record ids are kept aside), `training_step` (it
+says that it lives), `compute_loss` (the loss is looked at before its gradients are taken: with DeepSpeed the weights change within the
+backward pass), `_maybe_log_save_evaluate` (a save waits for a step from which it can be resumed, and logs first).
 """
 
 import math
@@ -59,17 +60,20 @@ class GuardedTrainer(Trainer):
 
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         alive()
-        loss = super().training_step(*args, **kwargs)
-        value = abs(float(loss))
-        if not value <= self.max_loss:
+        return super().training_step(*args, **kwargs)
+
+    def compute_loss(self, *args: Any, **kwargs: Any) -> Any:
+        found = super().compute_loss(*args, **kwargs)
+        loss = float(found[0] if isinstance(found, tuple) else found)
+        if self.model.training and not abs(loss) <= self.max_loss:
             shown = ", ".join(map(repr, dict.fromkeys(self.batch_ids[:MAX_SHOWN])))
             raise UserError(
-                f"step {self.state.global_step + 1}: the loss is {float(loss)} in {ranks.name()}, at records {shown}; accepted: up to "
+                f"step {self.state.global_step + 1}: the loss is {loss} in {ranks.name()}, at records {shown}; accepted: up to "
                 f"watchdog.max_loss {self.max_loss:g}. The weights of the last checkpoint are untouched by it: look at these records, lower "
                 "trainer.learning_rate or trainer.max_grad_norm, or set model.dtype to float32, under another output_dir whose model.path is that "
                 "checkpoint"
             )  # fmt: skip
-        return loss
+        return found
 
     def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
         wanted = self.control.should_save or self._save_is_due

@@ -1,10 +1,10 @@
 """One process of a run of several, for tests: `emoreason`, with every exchange between processes written down.
 
-    torchrun --nproc-per-node=2 tests/trainers/rank.py TRACE_DIR [--canned] [--no-blanks] train recipe.yaml ...
+    torchrun --nproc-per-node=2 tests/trainers/rank.py TRACE_DIR [--canned] [--no-blanks] [--note-steps] train recipe.yaml ...
 
 `TRACE_DIR/<rank>.jsonl` holds a line an exchange: what was called, and for how many numbers. With --canned GRPO draws completions that depend
 on the prompt and the place in its group alone, and on no generator that differs between processes. With
---no-blanks a process runs only the modules that its own rows need.
+--no-blanks a process runs only the modules that its own rows need. With --note-steps the file TRACE_DIR/stepped comes of an optimizer's step.
 """
 
 import json
@@ -61,6 +61,11 @@ def main() -> None:
         from emoreason.trainers import session
 
         session.heard_and_seen = lambda record: set()
+    if "--note-steps" in words:
+        words.remove("--note-steps")
+        from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+        register_optimizer_step_pre_hook(lambda *_: (Path(folder) / "stepped").touch())
     from emoreason.cli import main as emoreason
 
     sys.argv = ["emoreason", *words]

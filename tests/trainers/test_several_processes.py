@@ -128,11 +128,16 @@ def test_a_process_that_hangs_makes_all_say_where_they_stand(tmp_path: Path) -> 
     assert "varied.py" in done.stderr and "in varied_reward" in done.stderr
 
 
-def test_a_loss_that_is_no_number_ends_the_run_at_its_record(tmp_path: Path) -> None:
+@pytest.mark.parametrize("zero", ["null", "{stage: 2}"], ids=["plain", "zero2"])
+def test_a_loss_that_is_no_number_ends_the_run_at_its_record_before_it_reaches_the_weights(tmp_path: Path, zero: str) -> None:
     shared = write_mixed(tmp_path, "qwen2_5_vl")
     recipe = write_recipe(tmp_path, "sft", shared)
-    done = launch(tmp_path, "train", recipe, "watchdog.max_loss=0.001", processes=1, timeout=60)
+    done = launch(tmp_path, "--note-steps", "train", recipe, "watchdog.max_loss=0.001", f"zero={zero}", processes=1, timeout=60)
     assert done.returncode == 2
     (fault,) = (text for text in done.stderr.splitlines() if text.startswith("error: step 1: the loss is "))
     assert "at records 'mixed" in fault and "watchdog.max_loss 0.001" in fault
+    assert not (tmp_path / "trace/stepped").exists()
     assert json.loads((tmp_path / "runs/sft/run.json").read_text())["status"] == "running"
+    fine = launch(tmp_path, "--note-steps", "train", recipe, f"zero={zero}", processes=1, timeout=60)
+    assert fine.returncode == 0, said(fine)
+    assert (tmp_path / "trace/stepped").exists()
