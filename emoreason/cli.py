@@ -485,11 +485,11 @@ def _code_of(error: BaseException) -> int:
     if hasattr(error, "exit_code") and hasattr(error, "show"):  # a mistake on the command line, found by click
         error.show()
         return error.exit_code
-    if (cause := ranks.first_failure(error)) is not None:
-        print(cause, file=sys.stderr)
-        return 1
     from emoreason.secrets import redacted_text
 
+    if (cause := ranks.first_failure(error, redacted_text(f"{type(error).__name__}: {error}"))) is not None:
+        print(cause, file=sys.stderr)
+        return 1
     if isinstance(error, UserError):
         for fault in error.faults:
             print(f"{who}error: {redacted_text(fault)}", file=sys.stderr)

@@ -84,6 +84,17 @@ def read_jsonl(path: Path, faults: list[str]) -> Iterator[tuple[int, dict]]:
             faults.append(f"{path}:{number}: a {type(value).__name__} where a JSON object is expected")
 
 
+def whole_rows(content: bytes) -> list[dict]:
+    """The objects of JSON Lines that processes append to; a line that was cut off when one was killed is left out."""
+    rows = []
+    for line in content.splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:  # not JSON any more, or not even text
+            continue
+    return [row for row in rows if isinstance(row, dict)]
+
+
 def append_jsonl(path: Path, row: dict) -> None:
     """Append one JSON object as a line, in one write, so that writers at the same time do not mix their lines.
 

@@ -37,8 +37,8 @@ def _path(run_path: Path) -> Path:
     return run_path / f".failure_{os.environ.get('SLURM_JOB_ID') or os.environ.get('TORCHELASTIC_RUN_ID') or 'here'}.json"
 
 
-def first_failure(error: BaseException) -> str | None:
-    """None where this process is the first to fail, which it writes down; else who was, and why.
+def first_failure(error: BaseException, said: str) -> str | None:
+    """None where this process is the first to fail, which it writes down, as `said`; else who was, and why.
 
     When a process ends, the others fail in the exchange that they were in, and their errors would hide its own.
     """
@@ -54,7 +54,7 @@ def first_failure(error: BaseException) -> str | None:
             time.sleep(0.1)
     try:
         with path.open("x", encoding="utf-8") as file:
-            json.dump({"who": name(), "error": f"{type(error).__name__}: {error}"[:MAX_CHARACTERS]}, file)
+            json.dump({"who": name(), "error": said[:MAX_CHARACTERS]}, file)
     except OSError:
         pass  # another was faster, or the disk is the very thing that failed
     return None

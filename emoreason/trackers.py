@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from emoreason.faults import UserError
-from emoreason.files import read_json, write_json
+from emoreason.files import read_json, whole_rows, write_json
 from emoreason.run_dir import RunDir
 from emoreason.secrets import redacted
 
@@ -81,13 +81,7 @@ def read_rows(path: Path, offset: int = 0) -> tuple[list[dict[str, Any]], int]:
     with path.open("rb") as file:
         file.seek(offset)
         whole = file.read().rpartition(b"\n")[0]
-    rows = []
-    for line in whole.splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:  # cut off when a process was killed; the next one began a new line
-            continue
-    return [row for row in rows if isinstance(row, dict) and {"phase", "step"} <= row.keys()], offset + len(whole) + bool(whole)
+    return [row for row in whole_rows(whole) if {"phase", "step"} <= row.keys()], offset + len(whole) + bool(whole)
 
 
 def with_global_steps(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from emoreason.faults import UserError
-from emoreason.files import append_jsonl, read_json, read_jsonl, sha256, write_json, write_jsonl, write_text
+from emoreason.files import append_jsonl, read_json, read_jsonl, sha256, whole_rows, write_json, write_jsonl, write_text
 
 WRITE_UNDER_A_LIMIT = """
 import resource, sys
@@ -147,3 +147,13 @@ def test_sha256_of_a_known_content(tmp_path: Path) -> None:
     write_json(tmp_path / "same.json", {"a": 1})
     write_json(tmp_path / "again.json", json.loads((tmp_path / "same.json").read_text()))
     assert sha256(tmp_path / "same.json") == sha256(tmp_path / "again.json")
+
+
+def test_a_line_that_was_cut_off_is_left_out_wherever_the_cut_is() -> None:
+    """Also behind an inner brace, where the end of the line looks whole, and within a letter."""
+    row = {"step": 1, "rewards": {"format": 1.0}, "completion": "é"}
+    line = json.dumps(row, ensure_ascii=False).encode()
+    for cut in range(len(line)):
+        assert whole_rows(line + b"\n" + line[:cut] + b"\n" + line) == [row, row], line[:cut]
+        assert whole_rows(line + b"\n" + line[:cut]) == [row]
+    assert whole_rows(b"") == []

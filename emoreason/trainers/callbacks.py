@@ -1,6 +1,5 @@
 """Callbacks for any Hugging Face trainer: metrics as JSON Lines, checkpoints that are sealed and kept, signals that all processes follow."""
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from accelerate.utils import gather_object
 from transformers import TrainerCallback
 
 from emoreason import checkpoints, preemption
-from emoreason.files import write_jsonl
+from emoreason.files import whole_rows, write_jsonl
 from emoreason.recipe import Checkpoints
 from emoreason.run_dir import RunDir, publish
 from emoreason.trainers.watchdog import alive
@@ -29,7 +28,7 @@ class MetricsLog(TrainerCallback):
         path = self.run_dir.metrics_path
         if state.is_world_process_zero and path.exists():
             # A line that was cut off by the end of the process belongs to a step that is done again.
-            rows = [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+            rows = whole_rows(path.read_bytes())
             write_jsonl(path, [row for row in rows if row["phase"] != self.phase or row["step"] <= state.global_step])
 
     def on_log(self, args, state, control, logs=None, **kwargs):
@@ -81,8 +80,9 @@ class MakeRoom(TrainerCallback):
         asked = torch.tensor(int(preemption.requested() is not None), device=self.accelerator.device)
         self.is_asked = bool(self.accelerator.reduce(asked, reduction="sum"))
         if self.is_asked:
+            if not control.should_save and state.is_world_process_zero:
+                _LOG.warning("asked to make room at step %d: a checkpoint follows at the first step from which the run can go on", state.global_step)
             control.should_save = True
-            _LOG.warning("asked to make room: a checkpoint is written at step %d", state.global_step)
 
     def on_save(self, args, state, control, **kwargs):
         if self.is_asked and state.global_step < state.max_steps:

@@ -8,7 +8,6 @@ log-probabilities are asked for (`_get_per_token_logps_and_entropies`), and what
 advantages, importance sampling and the reference model are TRL's.
 """
 
-import json
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +25,7 @@ from emoreason.collate import EncodedPrompt, PromptEncoder
 from emoreason.completions import completion_text
 from emoreason.families import placeholder_ids
 from emoreason.faults import UserError
-from emoreason.files import append_jsonl, read_json, write_json, write_jsonl
+from emoreason.files import append_jsonl, read_json, whole_rows, write_json, write_jsonl
 from emoreason.recipe import Sampling
 from emoreason.reward_alarm import RewardAlarm
 from emoreason.rewarding import masked_rows
@@ -300,8 +299,7 @@ class GoOn(TrainerCallback):
         path = self.run_dir.completions_path
         if path.exists():
             # A line that was cut off by the end of the process belongs to a step that is done again.
-            lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
-            write_jsonl(path, [row for row in map(json.loads, lines) if row["step"] < state.global_step])
+            write_jsonl(path, [row for row in whole_rows(path.read_bytes()) if row["step"] < state.global_step])
         remembered = self.run_dir.trainer_path / f"checkpoint-{state.global_step}" / ALARM
         if self.alarm and remembered.exists():
             self.alarm.restore(read_json(remembered))
