@@ -131,15 +131,10 @@ def newest_completions(path: Path, count: int = NUM_COMPLETIONS) -> list[dict[st
     if not path.exists():
         return []
     with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - _TAIL_BYTES))
-        lines = file.read().splitlines()[1 if size > _TAIL_BYTES else 0 :]
+        file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
+        tail = file.read()  # begins within a line, which is left out as one that was cut off
     found: list[dict[str, Any]] = []
-    for line in reversed(lines):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
+    for row in reversed(whole_rows(tail)):
         texts = row.get("completions") or [row.get("completion")]
         totals = row.get("totals") or [row.get("total")] * len(texts)
         one = [{"step": row.get("step"), "id": row.get("id"), "total": total, "completion": text} for text, total in zip(texts, totals, strict=False)]

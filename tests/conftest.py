@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from emoreason import cli
 from emoreason.files import read_jsonl, write_jsonl
 
 # `make test-vllm` collects the one, in an environment of its own, `make test-slurm` the other, with the cluster that it has started.
@@ -98,3 +99,21 @@ def line(tmp_path_factory: pytest.TempPathFactory) -> Line:
     shrink(folder)
     done = run_emoreason(folder, "run", "recipes/tiny")
     return Line(folder, done.stdout)
+
+
+@pytest.fixture
+def emoreason(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture):
+    """Run the command line in this process: (exit code, standard output, standard error)."""
+    monkeypatch.setenv("COLUMNS", "300")  # so that no table cuts a cell
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["emoreason", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code
+        captured = capfd.readouterr()
+        return code, captured.out, captured.err
+
+    return run

@@ -28,24 +28,6 @@ print(sorted({"torch", "transformers", "trl", "datasets", "peft", "accelerate"} 
 """
 
 
-@pytest.fixture
-def emoreason(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture):
-    """Run the command line in this process: (exit code, standard output, standard error)."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["emoreason", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
 def test_check_says_ok_and_never_imports_torch(tiny_dir: Path) -> None:
     done = subprocess.run([sys.executable, "-c", CHECK_AND_LIST_MODULES], capture_output=True, text=True, check=True)
     *checked, imported = done.stdout.splitlines()

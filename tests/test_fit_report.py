@@ -1,12 +1,10 @@
 """The tables of `check --topology`: what the shipped recipes say of themselves, what is printed, and how it ends."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-from emoreason import cli
 from emoreason.fit_report import fits_of, summary, table
 from emoreason.topology import parse_topology
 
@@ -21,23 +19,6 @@ def checkout_without_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     for name in ("recipes", "rewards"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def emoreason(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture):
-    """Run the command line in this process: (exit code, standard output, standard error)."""
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["emoreason", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code
-        return (code, *capfd.readouterr())
-
-    return run
 
 
 def test_recipes_of_three_base_models_are_shipped() -> None:

@@ -45,7 +45,7 @@ FLOORS = [
         "wandb tensorboard",
     ),
     Floor("scores", "metrics.evaluation metrics.named confidence rollout_statistics memory_estimate world_size"),
-    Floor("preflight", "preflight metrics.predictions rollout_files record_lengths stage_fit"),
+    Floor("preflight", "preflight metrics.predictions rollout_files record_lengths stage_fit short_line"),
     Floor("saved completions", "scoring stage_advice node_facts", "huggingface_hub"),
     # The torch line.
     Floor(

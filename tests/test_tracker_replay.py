@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from tracked import add, go_on_from, make_run, row, tensorboard_scalars, wandb_history, wandb_records
 
-from emoreason import cli
 from emoreason.faults import UserError
 from emoreason.files import read_json, write_json
 from emoreason.tracker_replay import follow, replay, wandb_mode
@@ -228,27 +227,9 @@ def test_a_run_that_is_being_fed_is_not_sent_twice_at_once(tmp_path: Path) -> No
 # The command.
 
 
-@pytest.fixture
-def track(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture):
-    """Run `emoreason track`: (exit code, standard output, standard error)."""
-    monkeypatch.setenv("COLUMNS", "300")
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["emoreason", "track", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stopped:
-            code = stopped.code
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
-def test_a_line_is_sent_run_by_run(tmp_path: Path, track) -> None:
+def test_a_line_is_sent_run_by_run(tmp_path: Path, emoreason) -> None:
     first, second = make_run(tmp_path / "line/b", FIRST, started="2026-01"), make_run(tmp_path / "line/a", FIRST[:1], started="2026-02")
-    code, out, _ = track(tmp_path / "line", "--to", "tensorboard")
+    code, out, _ = emoreason("track", tmp_path / "line", "--to", "tensorboard")
     assert code == 0 and [line for line in out.splitlines() if line.startswith("tensorboard")] == [
         f"tensorboard --logdir {first}/tensorboard", f"tensorboard --logdir {second}/tensorboard",
     ]  # fmt: skip
@@ -256,19 +237,19 @@ def test_a_line_is_sent_run_by_run(tmp_path: Path, track) -> None:
     assert [line[1:4] for line in rows] == [["tensorboard", "4", "0"], ["tensorboard", "1", "0"]]
 
 
-def test_the_recipe_says_where_to_unless_the_command_does(tmp_path: Path, track) -> None:
+def test_the_recipe_says_where_to_unless_the_command_does(tmp_path: Path, emoreason) -> None:
     run = make_run(tmp_path / "a", FIRST, trackers=["tensorboard"])
-    assert track(run)[0] == 0 and (run / "tensorboard").is_dir() and not (run / "wandb").exists()
-    code, _, err = track(make_run(tmp_path / "b", FIRST))
+    assert emoreason("track", run)[0] == 0 and (run / "tensorboard").is_dir() and not (run / "wandb").exists()
+    code, _, err = emoreason("track", make_run(tmp_path / "b", FIRST))
     assert (code, err) == (2, f"error: {tmp_path}/b: the recipe has no trackers; say where to: --to tensorboard, --to wandb\n")
-    code, _, err = track(run, "--to", "mlflow")
+    code, _, err = emoreason("track", run, "--to", "mlflow")
     assert (code, err) == (2, "error: --to mlflow: no such tracker; accepted: tensorboard, wandb\n")
-    code, _, err = track(tmp_path / "absent", "--to", "wandb")
+    code, _, err = emoreason("track", tmp_path / "absent", "--to", "wandb")
     assert code == 2 and err.startswith(f"error: {tmp_path}/absent: no run here")
 
 
-def test_a_package_that_is_missing_is_named_before_anything_is_sent(tmp_path: Path, track, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_missing_is_named_before_anything_is_sent(tmp_path: Path, emoreason, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run(tmp_path / "a", FIRST)
     monkeypatch.setattr("emoreason.trackers.missing_package", lambda tracker: "wandb is not installed" if tracker == "wandb" else None)
-    assert track(run, "--to", "tensorboard", "--to", "wandb")[::2] == (2, "error: wandb is not installed\n")
+    assert emoreason("track", run, "--to", "tensorboard", "--to", "wandb")[::2] == (2, "error: wandb is not installed\n")
     assert not (run / "tensorboard").exists()

@@ -16,6 +16,14 @@ pytestmark = pytest.mark.slow
 # With Adam's usual 1e-8 a gradient that is rounding noise (that of a bias of keys is 0 in truth) becomes a whole step, of either sign.
 STEADY = ["trainer.adam_epsilon=1.0e-4", "trainer.logging_steps=1", "trainer.lr_scheduler_type=constant", "trainer.warmup_steps=0",
           "trainer.learning_rate=5.0e-4"]  # fmt: skip
+IN_ONE_RANK = """
+import os, time
+
+def varied_reward(completions, **kwargs):
+    if os.environ["RANK"] == "1":
+        {does}
+    return [float(index) for index in range(len(completions))]
+"""
 STAGES = {
     "sft": ("stage1_sft", ["phases=[{name: one, trainer: {max_steps: 2}}, {name: two, trainer: {max_steps: 2}}]"]),
     "dpo": ("stage3_dpo", ["trainer.max_steps=3", "trainer.save_steps=2"]),
@@ -102,11 +110,7 @@ def test_without_blanks_the_exchanges_differ(tmp_path: Path) -> None:
 
 def test_a_process_that_fails_ends_the_others_and_its_error_is_the_last_word(tmp_path: Path) -> None:
     shared = write_mixed(tmp_path, "qwen2_5_vl")
-    (tmp_path / "varied.py").write_text(
-        "import os\n\n\ndef varied_reward(completions, **kwargs):\n"
-        '    if os.environ["RANK"] == "1":\n        raise ValueError("no such emotion")\n'
-        "    return [float(index) for index in range(len(completions))]\n"
-    )
+    (tmp_path / "varied.py").write_text(IN_ONE_RANK.format(does='raise ValueError("no such emotion")'))
     recipe = write_recipe(tmp_path, "grpo", shared)
     done = launch(tmp_path, "--canned", "train", recipe, timeout=90)
     assert done.returncode != 0
@@ -116,11 +120,7 @@ def test_a_process_that_fails_ends_the_others_and_its_error_is_the_last_word(tmp
 
 def test_a_process_that_hangs_makes_all_say_where_they_stand(tmp_path: Path) -> None:
     shared = write_mixed(tmp_path, "qwen2_5_vl")
-    (tmp_path / "varied.py").write_text(
-        "import os\nimport time\n\n\ndef varied_reward(completions, **kwargs):\n"
-        '    if os.environ["RANK"] == "1":\n        time.sleep(600)\n'
-        "    return [float(index) for index in range(len(completions))]\n"
-    )
+    (tmp_path / "varied.py").write_text(IN_ONE_RANK.format(does="time.sleep(600)"))
     recipe = write_recipe(tmp_path, "grpo", shared)
     done = launch(tmp_path, "--canned", "train", recipe, "watchdog.minutes=0.1", timeout=120)
     assert done.returncode != 0
