@@ -1,7 +1,7 @@
 """The record: one annotated image, clip or text, as a line of JSON. Every stage reads it and nothing else."""
 
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
@@ -64,10 +64,10 @@ class Media(Strict):
 
 
 class ValenceArousalDominance(Strict):
-    """One point in VAD space, with the scale it was rated on, e.g. 1 to 9."""
+    """One point in VAD space, with the scale it was rated on, e.g. 1 to 9; sentiment strength, as in CMU-MOSI, is valence alone."""
 
     valence: float
-    arousal: float
+    arousal: float | None = None
     dominance: float | None = None
     scale: tuple[float, float] = Field(strict=False)
 
@@ -79,6 +79,24 @@ class ValenceArousalDominance(Strict):
         if low >= high or outside:
             raise ValueError(f"{', '.join(outside) or 'a point'} on a scale from {low:g} to {high:g}; accepted: a scale that rises, and points on it")
         return self
+
+
+def _has_an_area(box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = box
+    if not (0 <= x1 < x2 and 0 <= y1 < y2):
+        raise ValueError("a box is x1, y1, x2, y2 with 0 <= x1 < x2 and 0 <= y1 < y2")
+    return box
+
+
+Box = Annotated[tuple[float, float, float, float], Field(strict=False), AfterValidator(_has_an_area)]
+
+
+class Unimodal(Strict):
+    """What annotators say of one modality alone, who were not shown the others; labels are of the target's label space."""
+
+    label: str | None = None
+    distribution: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    vad: ValenceArousalDominance | None = None
 
 
 class Target(Strict):
@@ -97,6 +115,8 @@ class Target(Strict):
     vad: ValenceArousalDominance | None = None
     action_units: dict[Annotated[str, Field(pattern=r"^AU\d{1,2}$")], float | None] | None = None
     """FACS action units that are present, as `AU12`, with intensity 0 to 5 (A to E are 1 to 5), or None when not rated."""
+    unimodal: dict[Literal["text", "audio", "video", "image"], Unimodal] = {}
+    """The same asked of each modality alone, where a data set did (CH-SIMS, CREMA-D)."""
     cues: dict[str, list[str]] = {}
     """Observable evidence by modality, e.g. `{"image": ["eyes narrowed"], "text": ["says they lost"]}`."""
     reasoning: str | None = None
@@ -116,6 +136,10 @@ class Target(Strict):
         if len(set(self.labels)) != len(self.labels):
             problems.append(f"labels name a word twice: {self.labels}")
         problems += [label_problem(name, space) for name in self.distribution or {}]
+        for alone in self.unimodal.values():
+            problems += [label_problem(name, space) for name in alone.distribution or {}]
+            if alone.label is not None:
+                problems.append(label_problem(alone.label, self.label_space))
         if self.distribution is not None and sum(self.distribution.values()) <= 0:
             problems.append("distribution adds up to 0; leave it out when nobody voted")
         found = [problem for problem in dict.fromkeys(problems) if problem]
@@ -168,14 +192,20 @@ class Record(Strict):
     split: str
     group: str
     """Speaker, subject or item that must not be on both sides of a split."""
+    fold: Annotated[int, Field(ge=1)] | None = None
+    """The fold of an official cross-validation in which this record is tested, from 1."""
     media: Media = Media()
     text: str | None = None
     """Transcript or accompanying text."""
     question: str | None = None
+    person: Box | None = None
+    """Where the one who is asked about stands in the first picture: x1, y1, x2, y2 in pixels of the upright picture, from its top left."""
     target: Target = Target()
     aligned_modality: str | None = None
     """For clips whose modalities conflict: the modality that `target` describes (CA-MER)."""
     preference: Preference | None = None
+    attributes: dict[str, str | int | float | bool | list[str]] = {}
+    """What else the annotation says, e.g. the task of a benchmark, the scene of a picture, the age of a speaker."""
     licence: str
     source: str
 

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from emoreason.faults import UserError
-from emoreason.records import COLUMNS, Media, Record, ValenceArousalDominance, columns, read_records
+from emoreason.records import COLUMNS, Media, Record, Target, ValenceArousalDominance, columns, read_records
 
 
 def plain(**changes: object) -> dict:
@@ -211,3 +212,25 @@ def test_writers_are_named_for_each_rejected_answer_or_not_at_all(records_path: 
     assert read_records(write(records_path, plain(preference=preference)))[0].preference.rejected_by == ["us", "a model"]
     (fault,) = faults_of(write(records_path, plain(preference={**preference, "rejected_by": ["us"]})))
     assert "rejected_by names 1 for 2 rejected answers; name one each, or none" in fault
+
+
+def test_sentiment_strength_is_valence_alone_and_modalities_may_be_rated_apart() -> None:
+    target = Target(vad={"valence": -1.4, "scale": [-3, 3]}, unimodal={"text": {"vad": {"valence": 0.2, "scale": [-3, 3]}}})
+    assert target.vad.arousal is None and target.unimodal["text"].vad.valence == 0.2
+    with pytest.raises(ValidationError, match="label 'calm' is not in mer_6"):
+        Target(label_space="mer_6", unimodal={"audio": {"label": "calm"}})
+    with pytest.raises(ValidationError, match="'smell'"):
+        Target(unimodal={"smell": {}})
+
+
+@pytest.mark.parametrize("box", [(5, 0, 5, 9), (-1, 0, 5, 9), (0, 9, 5, 0)])
+def test_a_box_without_an_area_is_refused(box: tuple) -> None:
+    with pytest.raises(ValidationError, match="0 <= x1 < x2"):
+        Record.model_validate(plain(person=box))
+
+
+def test_folds_count_from_one_and_attributes_hold_plain_values() -> None:
+    made = Record.model_validate(plain(fold=1, person=[0, 0, 20.5, 30], attributes={"task": "FI-8", "object": ["tree"], "brightness": 0.6}))
+    assert made.person == (0, 0, 20.5, 30) and made.attributes["object"] == ["tree"]
+    with pytest.raises(ValidationError, match="fold"):
+        Record.model_validate(plain(fold=0))
