@@ -89,7 +89,8 @@ def _file_faults(path: Path, kind: str) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path, kind: str) -> Iterator[av.container.InputContainer]:
+def opened(path: Path, kind: str) -> Iterator[av.container.InputContainer]:
+    """The container of a clip or a sound; what FFmpeg cannot do with it meanwhile is a `UserError`."""
     # Without the whitelist a playlist that poses as a clip could fetch from the network.
     with _file_faults(path, kind), av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="ignore") as container:
         yield container
@@ -107,10 +108,26 @@ def _is_picture(container: av.container.InputContainer) -> bool:
     return name.endswith("_pipe") or name == "image2" or (container.duration is None and [stream.frames for stream in container.streams] == [1])
 
 
+def clip_stream(container: av.container.InputContainer, path: Path) -> av.VideoStream:
+    """The stream that a clip shows.
+
+    Raises:
+        UserError: a sound, a picture, a file without moving pictures, or frames that are too large.
+    """
+    stream = _clip_stream(container)
+    if stream is None:
+        other = "a sound; give it under audio" if container.streams.audio else "without moving pictures"
+        raise UserError(f"{path}: not a clip: {other}")
+    if _is_picture(container):
+        raise UserError(f"{path}: not a clip: a picture; give it under images")
+    check_shape(path, stream.width, stream.height)
+    return stream
+
+
 def other_kind(path: Path) -> str:
     """`, but a clip; ...` or `, but a sound; ...` for a file that was given as a picture, or nothing."""
     try:
-        with _opened(path, "clip") as container:
+        with opened(path, "clip") as container:
             if _clip_stream(container) and not _is_picture(container):
                 return ", but a clip; give it under video"
             return ", but a sound; give it under audio" if container.streams.audio else ""
@@ -118,7 +135,7 @@ def other_kind(path: Path) -> str:
         return ""
 
 
-def _packets(container: av.container.InputContainer, path: Path) -> Iterator[av.Packet]:
+def packets(container: av.container.InputContainer, path: Path) -> Iterator[av.Packet]:
     """Every packet in the order of the file, then an empty one for each stream.
 
     Raises:
@@ -180,7 +197,7 @@ def read_clip(path: Path, settings: MediaSettings) -> tuple[np.ndarray, float, t
     # A frame that is shown before its keyframe but stored after it needs the group before, too.
     groups = {timeline.groups[place] - back for place in places for back in (0, 1)}
     found: dict[int, np.ndarray] = {}
-    with _opened(path, "clip") as container:
+    with opened(path, "clip") as container:
         stream = _clip_stream(container)
         for number, frame in enumerate(_frames(container, stream, None if timeline.counts_frames else groups)):
             key = number if timeline.counts_frames else frame.pts
@@ -218,23 +235,17 @@ def frame_size(width: int, height: int, settings: MediaSettings) -> tuple[int, i
 
 
 def _timeline(path: Path, settings: MediaSettings) -> _Timeline:
-    packets, group = [], 0
-    with _opened(path, "clip") as container:
-        stream = _clip_stream(container)
-        if stream is None:
-            other = "a sound; give it under audio" if container.streams.audio else "without moving pictures"
-            raise UserError(f"{path}: not a clip: {other}")
-        if _is_picture(container):
-            raise UserError(f"{path}: not a clip: a picture; give it under images")
-        check_shape(path, stream.width, stream.height)
-        for packet in _packets(container, path):
+    shown, group = [], 0
+    with opened(path, "clip") as container:
+        stream = clip_stream(container, path)
+        for packet in packets(container, path):
             if packet.stream.index == stream.index and packet.size:
                 group += packet.is_keyframe
                 if group and not packet.is_discard:  # before the first keyframe nothing decodes
-                    packets.append((packet.pts, packet.dts, packet.duration, group))
+                    shown.append((packet.pts, packet.dts, packet.duration, group))
         unit, rate = float(stream.time_base), float(stream.average_rate or settings.fps)
-        counts_frames = container.format.name == "avi" or any(pts is None for pts, *_ in packets)
-    frames = [(dts if counts_frames else pts, length, group) for pts, dts, length, group in packets]
+        counts_frames = container.format.name == "avi" or any(pts is None for pts, *_ in shown)
+    frames = [(dts if counts_frames else pts, length, group) for pts, dts, length, group in shown]
     if any(stamp is None for stamp, *_ in frames) or not frames:
         raise UserError(f"{path}: holds no frames with times; put them into another container: ffmpeg -i {path.name} {path.stem}.mp4")
     frames = sorted(frame for frame in frames if frame[0] >= frames[0][0])
@@ -269,10 +280,15 @@ def _pixels(frame: av.VideoFrame, stream: av.VideoStream, settings: MediaSetting
     size = frame_size(stream.width, stream.height, settings)
     if size != (frame.width, frame.height):  # by Pillow, since FFmpeg's scaler darkens by a level or two
         pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+    return np.ascontiguousarray(np.rot90(pixels, quarter_turns(frame, stream)))
+
+
+def quarter_turns(frame: av.VideoFrame, stream: av.VideoStream) -> int:
+    """By how many quarters a frame is turned counterclockwise to stand upright."""
     tag = next((value for name, value in stream.metadata.items() if name.lower() == "rotate"), "")
     # The display matrix turns counterclockwise, the older tag clockwise.
     turn = frame.rotation or -(int(tag) if tag.isdecimal() else 0)
-    return np.ascontiguousarray(np.rot90(pixels, round(turn / 90)))
+    return round(turn / 90)
 
 
 # Sounds.
@@ -291,7 +307,7 @@ def read_sound(path: Path, settings: MediaSettings, in_video: bool = False) -> n
     head = check_file(path, kind, settings.max_megabytes)
     frames = _soundfile_frames(path, settings) if head[:4] in (b"RIFF", b"fLaC", b"OggS") and not in_video else None
     with _file_faults(path, kind):
-        samples, start = _mono(_container_frames(path, settings, in_video) if frames is None else frames, settings.sample_rate)
+        samples, start = _mono(container_frames(path, settings, in_video) if frames is None else frames, settings.sample_rate)
     if in_video:
         late = round((start - _timeline(path, settings).start) * settings.sample_rate)
         _check_seconds(path, (len(samples) + late) / settings.sample_rate, settings)
@@ -337,8 +353,13 @@ def _soundfile_frames(path: Path, settings: MediaSettings) -> list[av.AudioFrame
     return [frame] if len(samples) else []
 
 
-def _container_frames(path: Path, settings: MediaSettings, in_video: bool) -> Iterator[av.AudioFrame]:
-    with _opened(path, "clip" if in_video else "sound") as container:
+def container_frames(path: Path, settings: MediaSettings, in_video: bool) -> Iterator[av.AudioFrame]:
+    """The sound of a file as FFmpeg decodes it, a frame at a time.
+
+    Raises:
+        UserError: no sound, a damaged one, one that is too long, or that changes its channels or rate on the way.
+    """
+    with opened(path, "clip" if in_video else "sound") as container:
         stream = next((stream for stream in container.streams.audio if stream.codec_context), None)
         if stream is None and in_video:
             raise UserError(f"{path}: the clip has no sound track; set audio_in_video to false, or give its sound under audio")
@@ -346,7 +367,7 @@ def _container_frames(path: Path, settings: MediaSettings, in_video: bool) -> It
             other = "a picture; give it under images" if _is_picture(container) else "without sound; give a sound, or a clip with a sound track"
             raise UserError(f"{path}: not a sound: {other}")
         seconds, kind = 0.0, None
-        for packet in _packets(container, path):
+        for packet in packets(container, path):
             for frame in packet.decode() if packet.stream.index == stream.index else ():
                 kind = kind or (frame.format.name, frame.layout.name, frame.sample_rate)
                 if kind != (frame.format.name, frame.layout.name, frame.sample_rate):
