@@ -1,0 +1,100 @@
+"""Arrays of data sets, without running what is in them: .npy, .npz with pickled dictionaries, MATLAB's .mat."""
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from emoreason.faults import UserError
+
+MAX_BYTES = 4 << 30
+"""Of one array, unpacked; more is a mistake, or a zip bomb."""
+_SAFE = {
+    ("builtins", name): getattr(__import__("builtins"), name)
+    for name in ("dict", "list", "tuple", "set", "frozenset", "str", "bytes", "bytearray", "int", "float", "complex", "bool", "slice")
+} | {("collections", "OrderedDict"): dict}
+_NUMPY_NAMES = ("_reconstruct", "scalar", "ndarray", "dtype", "_frombuffer")
+
+
+class _PlainData(pickle.Unpickler):
+    """Plain containers and numpy's arrays; every other name in a pickle, which could be any function, is refused."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in _SAFE:
+            return _SAFE[module, name]
+        package = module.split(".")
+        if package[0] == "numpy" and name in _NUMPY_NAMES and set(package[1:]) <= {"core", "_core", "multiarray", "numeric"}:
+            source = np._core.numeric if name == "_frombuffer" else np._core.multiarray if name in ("_reconstruct", "scalar") else np
+            return getattr(source, name)
+        raise UserError(f"its pickle names {module}.{name}, which is no plain data and is not loaded")
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise UserError("its pickle names something outside of the file, which is not loaded")
+
+
+def read_npz(path: Path) -> dict[str, Any]:
+    """{name: array} of an .npz; an array of one object, as `np.savez(x=a_dictionary)` writes it, is that object.
+
+    Raises:
+        UserError: not such a file, an array of more than `MAX_BYTES`, or a pickle that holds more than plain data.
+    """
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                if entry.file_size > MAX_BYTES:
+                    raise UserError(f"{path.name}: {entry.filename} holds {entry.file_size} bytes, more than {MAX_BYTES}")
+                with archive.open(entry) as file:
+                    found[entry.filename.removesuffix(".npy")] = _array(file, f"{path.name}: {entry.filename}")
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise UserError(f"{path.name}: no .npz, or broken off: {error}") from error
+    return found
+
+
+def read_npy(path: Path) -> Any:
+    """The array of an .npy.
+
+    Raises:
+        UserError: as `read_npz`.
+    """
+    try:
+        with path.open("rb") as file:
+            return _array(file, path.name)
+    except (EOFError, OSError) as error:
+        raise UserError(f"{path.name}: no .npy, or broken off: {error}") from error
+
+
+def read_mat(path: Path) -> dict[str, Any]:
+    """{name: value} of a MATLAB file, structs as dictionaries; read by scipy, which runs nothing of it.
+
+    Raises:
+        UserError: not such a file, or one of version 7.3 (HDF5).
+    """
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        return {name: value for name, value in loadmat(path, simplify_cells=True).items() if not name.startswith("__")}
+    except NotImplementedError as error:
+        raise UserError(f"{path.name}: a MATLAB file of version 7.3; save it with -v7") from error
+    except (MatReadError, ValueError, TypeError, OSError) as error:
+        raise UserError(f"{path.name}: no readable MATLAB file: {error}") from error
+
+
+def _array(file: IO[bytes], name: str) -> Any:
+    content = io.BytesIO(file.read())
+    try:
+        version = np.lib.format.read_magic(content)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        if not header(content)[2].hasobject:
+            content.seek(0)
+            return np.load(content, allow_pickle=False)
+        value = _PlainData(content, encoding="latin1").load()
+        return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from error
+    except (ValueError, pickle.UnpicklingError, AttributeError, IndexError, TypeError, KeyError, EOFError) as error:
+        raise UserError(f"{name}: no readable array: {error}") from error
