@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from emoreason.files import read_jsonl, write_jsonl
 collect_ignore = [] if importlib.util.find_spec("vllm") else ["vllm_cpu"]
 collect_ignore += [] if os.environ.get("EMOREASON_TEST_CLUSTER") else ["slurm"]
 TINY = Path(__file__).parents[1] / "recipes" / "tiny"
+# A shell that runs the tests in the background has them ignore Ctrl-C, and so would the processes that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def copy_records(rows: list[dict], data: Path, destination: Path) -> None:

@@ -18,9 +18,8 @@ pytestmark = pytest.mark.slow
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    # A shell that runs in the background ignores SIGINT, and so would its children.
-    return subprocess.Popen([sys.executable, "-m", "emoreason", *arguments], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                            text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # fmt: skip
+    command = [sys.executable, "-m", "emoreason", *arguments]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(path: Path, process: subprocess.Popen, seconds: float = 300) -> None:
