@@ -12,6 +12,7 @@ from rich.table import Table
 
 from emoreason.commands.bench import bench_app
 from emoreason.commands.cluster import preflight, serve
+from emoreason.commands.media import media
 from emoreason.commands.terminal import AsJson, Overrides, RecipePath, checked, err, faults_of, flat, out, paged, quiet
 from emoreason.commands.tracking import track
 from emoreason.faults import UserError
@@ -415,6 +416,7 @@ def metric(
     out.print(table)
 
 
+app.command()(media)
 app.command()(preflight)
 app.command()(serve)
 

@@ -135,6 +135,8 @@ class DataSource(Strict):
     path: str
     weight: Annotated[float, Field(gt=0)] = 1.0
     """How often a record of this file is drawn, relative to one of weight 1."""
+    allow: str | None = None
+    """An allow-list of `emoreason media`; records that need other media than those on it are left out."""
 
 
 def _named_sections(given: Any) -> Any:

@@ -31,7 +31,7 @@ FLOORS = [
     Floor("and makes of it", "wheels action_unit_prototypes action_unit_files"),
     Floor("strictness", "schema trainer_fields zero", "pydantic"),
     Floor("contracts", "checkpoints records recipe rewarding run_dir reward_alarm reward_samples", "yaml pebble"),
-    Floor("files of sound and sight", "decoding conversion conversion.card conversion.faults", "numpy PIL av soundfile"),
+    Floor("files of sound and sight", "decoding record_media face_count conversion conversion.card conversion.faults", "numpy PIL av soundfile cv2"),
     Floor("cells and arrays of data sets", "conversion.cells conversion.arrays", "scipy"),
     Floor("tables of data sets", "conversion.tables", "ijson"),
     Floor("folders of data sets", "conversion.source", "pyarrow"),
@@ -39,19 +39,20 @@ FLOORS = [
     Floor("scripts that convert", "conversion.script"),
     Floor(
         "shaping",
+        "allow_list sound_probe "
         "recipe_files line prompts curriculum cue_counts pair_balance trackers media packing flops reward_contract topology stage_plan "
         "metrics metrics.sets metrics.text metrics.bootstrap",
         "sklearn scipy",
     ),
     Floor(
         "measures",
-        "media_tokens augmentation preferences metrics.classification metrics.regression metrics.calibration metrics.cues metrics.wheel "
+        "media_probe media_tokens augmentation preferences metrics.classification metrics.regression metrics.calibration metrics.cues metrics.wheel "
         "metrics.benchmarks bench tracker_replay",
         "wandb tensorboard",
     ),
-    Floor("scores", "metrics.evaluation metrics.named confidence rollout_statistics memory_estimate world_size"),
-    Floor("preflight", "preflight metrics.predictions rollout_files record_lengths stage_fit short_line"),
-    Floor("saved completions", "scoring stage_advice node_facts", "huggingface_hub"),
+    Floor("scores", "media_cache media_findings metrics.evaluation metrics.named confidence rollout_statistics memory_estimate world_size"),
+    Floor("preflight", "media_check preflight metrics.predictions rollout_files record_lengths stage_fit short_line"),
+    Floor("saved completions", "media_report scoring stage_advice node_facts", "huggingface_hub"),
     # The torch line.
     Floor(
         "machines",
@@ -73,7 +74,7 @@ FLOORS = [
     Floor("runs", "stages stages.sft stages.confidence stages.grpo stages.dpo predict release parity_gate bench_training", "prefix_grouper"),
     Floor("pipeline", "pipeline bench_rollouts bench_resume bench_scale"),
     Floor("desk", "commands commands.terminal", "typer"),
-    Floor("counters", "commands.tracking commands.bench commands.cluster commands.topology"),
+    Floor("counters", "commands.media commands.tracking commands.bench commands.cluster commands.topology"),
     Floor("door", "cli"),
     Floor("doormat", "__main__"),
 ]

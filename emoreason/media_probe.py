@@ -1,0 +1,245 @@
+"""What one media file holds, found by decoding all of it, a piece at a time: what a worker of `emoreason media` does.
+
+Nothing here knows records or limits, so that what was found can be kept by the content of the file.
+"""
+
+import functools
+import importlib.metadata
+import os
+import stat
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+import numpy as np
+from PIL import ExifTags, Image
+
+from emoreason.decoding import GET_AGAIN, check_file, clip_stream, opened, packets, quarter_turns
+from emoreason.face_count import FaceCount
+from emoreason.faults import UserError
+from emoreason.files import sha256
+from emoreason.media import load_picture
+from emoreason.sound_probe import Sound, read_sound_file, read_sound_track
+
+Kind = Literal["picture", "clip", "sound"]
+MADE_BY = " ".join(["1", *(f"{name} {importlib.metadata.version(name)}" for name in ("av", "pillow", "soundfile"))])
+"""What else the findings depend on; the first number rises when this module finds other things."""
+TURNS = {3: 180, 4: 180, 5: 270, 6: 270, 7: 90, 8: 90}
+"""{EXIF orientation: degrees counterclockwise}; even ones, and 7, are mirrored besides."""
+REASONS = {
+    "more than media.max_megabytes": "too large", "no such": "missing", "not a file": "not a file", "cannot be read:": "unreadable",
+    "the file is empty": "zero bytes", "pointer of Git LFS": "LFS pointer", "breaks off": "truncated", "truncated": "truncated",
+    "Truncated": "truncated", "damaged": "damaged", "not a picture": "other kind", "not a clip": "other kind", "not a sound": "other kind",
+    "pixels": "unfit pixels", "changes its channels": "sound changes",
+}  # fmt: skip
+"""{words of a fault: the short name of its reason}; the first that fits, else `damaged`."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a file holds; what does not apply is None."""
+
+    problem: str | None = None
+    """Why it cannot be read, and what to do."""
+    reason: str | None = None
+    """The same in a word or two."""
+    num_bytes: int = 0
+    format: str | None = None
+    """By Pillow or FFmpeg."""
+    width: int | None = None
+    """Upright."""
+    height: int | None = None
+    rotation: int = 0
+    """Degrees counterclockwise by which EXIF data or a display matrix turn it upright."""
+    num_frames: int | None = None
+    seconds: float | None = None
+    """Of frames or samples that were decoded."""
+    stated_seconds: float | None = None
+    """What the header says of the whole."""
+    fps: float | None = None
+    sound: Sound | None = None
+    faces: float | None = None
+    """Faces in a picture; of a clip the share of looked at frames that have one."""
+
+    def row(self) -> dict[str, Any]:
+        """As JSON, without what is at its default."""
+        return {name: value for name, value in asdict(self).items() if value != getattr(Found, name)}
+
+    @classmethod
+    def of_row(cls, row: dict[str, Any]) -> "Found":
+        """The inverse of `row`.
+
+        Raises:
+            TypeError: it holds other fields.
+        """
+        sound = row.get("sound")
+        return cls(**{**row, "sound": Sound(**sound) if sound else None})
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A file at one moment; `digest` is the hex SHA-256 of its bytes, None where it cannot be read at all."""
+
+    digest: str | None
+    num_bytes: int
+    mtime_ns: int
+    found: Found
+
+
+def digest(path: Path) -> str | None:
+    """Hex SHA-256, or None where there is no such file."""
+    try:
+        return sha256(path) if stat.S_ISREG(path.stat().st_mode) else None
+    except (OSError, ValueError):  # the latter over a NUL in the name
+        return None
+
+
+def look(path: Path, kind: Kind, count_faces: bool, max_megabytes: float) -> Looked:
+    """Decode the whole file as a picture, clip or sound. What is wrong with it is in the result; nothing is raised over a file."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+            raise UserError(f"{path}: a folder or device, not a file")
+        if status.st_size > max_megabytes * 1e6:
+            raise UserError(f"{path}: {status.st_size / 1e6:.1f} MB, more than media.max_megabytes {max_megabytes:g}")
+        check_file(path, kind)
+    except UserError as error:
+        return Looked(None, status.st_size, status.st_mtime_ns, _failed(_of_file(error, path), status.st_size))
+    except OSError as error:
+        absent = isinstance(error, FileNotFoundError | NotADirectoryError)
+        said = f"no such {kind}{_near_name(path)}" if absent else f"cannot be read: {error.strerror or error}"
+        return Looked(None, 0, 0, _failed(said, 0))
+    except ValueError:  # over a NUL
+        return Looked(None, 0, 0, _failed(f"no such {kind}: no file can have that name", 0))
+    try:
+        content = sha256(path)
+        found = replace(_LOOKS[kind](path, FaceCount() if count_faces else None), num_bytes=status.st_size)
+    except UserError as error:
+        found = _failed(_of_file(error, path), status.st_size)
+    except MemoryError:
+        return Looked(None, status.st_size, status.st_mtime_ns, _failed("damaged, or too much for this machine's memory", status.st_size))
+    except Exception as error:  # noqa: BLE001 -- whatever a decoder raises over a file is a finding about that file
+        found = _failed(f"damaged: {type(error).__name__}: {str(error)[:200]}; {GET_AGAIN}", status.st_size)
+    finally:
+        load_picture.cache_clear()
+    return Looked(content, status.st_size, status.st_mtime_ns, found)
+
+
+def _of_file(error: UserError, path: Path) -> str:
+    return error.faults[0].removeprefix(f"{path}: ")
+
+
+def _failed(problem: str, num_bytes: int) -> Found:
+    reason = next((name for words, name in REASONS.items() if words in problem), "damaged")
+    return Found(problem=problem, reason=reason, num_bytes=num_bytes)
+
+
+def _near_name(path: Path) -> str:
+    """`; NAME is there, ...` where only the case or the Unicode form of the name differs, as it does between systems."""
+    near = _names(path.parent).get(_folded(path.name))
+    return f"; {near!r} is there, whose letters differ in case or Unicode form; rename it" if near else ""
+
+
+@functools.lru_cache(maxsize=1)
+def _names(folder: Path) -> dict[str, str]:
+    try:
+        return {_folded(name): name for name in sorted(os.listdir(folder))}
+    except OSError:
+        return {}
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+# Pictures.
+
+
+def _look_at_picture(path: Path, faces: FaceCount | None) -> Found:
+    image = load_picture(path)
+    with Image.open(path) as header:
+        name = header.format
+        orientation = header.getexif().get(ExifTags.Base.Orientation)
+    if faces:
+        faces.add(np.asarray(image))
+    return Found(format=name, width=image.width, height=image.height, rotation=TURNS.get(orientation, 0), faces=faces and faces.most)
+
+
+# Clips.
+
+
+def _look_at_clip(path: Path, faces: FaceCount | None) -> Found:
+    """Frames are decoded, counted and forgotten; those that training never shows, before the first keyframe, count for nothing."""
+    seen = _Frames(faces)
+    with opened(path, "clip") as container:
+        stream = clip_stream(container, path)
+        stream.codec_context.thread_count = 1  # the workers share the processors
+        has_sound = any(one.codec_context for one in container.streams.audio)
+        stated = container.duration and container.duration / av.time_base
+        for frame in _shown_frames(container, stream, path):
+            seen.add(frame, stream)
+        rate = float(stream.average_rate) if stream.average_rate else None
+        name = container.format.name
+    if not seen.num:
+        raise UserError(f"{path}: damaged: no frame can be decoded; {GET_AGAIN}")
+    if seen.num_damaged:
+        raise UserError(f"{path}: {seen.num_damaged} of {seen.num} frames are damaged; {GET_AGAIN}")
+    seconds = seen.seconds(rate)
+    return Found(format=name, width=seen.size[0], height=seen.size[1], rotation=seen.turns % 4 * 90, num_frames=seen.num, seconds=seconds,
+                 stated_seconds=stated, fps=seen.num / seconds if seconds else rate, sound=read_sound_track(path) if has_sound else None,
+                 faces=faces and faces.share)  # fmt: skip
+
+
+def _shown_frames(container: av.container.InputContainer, stream: av.VideoStream, path: Path) -> Iterator[av.VideoFrame]:
+    """Frames from the first keyframe on."""
+    begun, first = False, None
+    for packet in packets(container, path):
+        if packet.stream.index != stream.index:
+            continue
+        begun = begun or bool(packet.size and packet.is_keyframe)
+        for frame in packet.decode() if begun else ():
+            first = frame.pts if first is None else first
+            if frame.pts is None or frame.pts >= first:
+                yield frame
+
+
+class _Frames:
+    """Counts over the frames of a clip."""
+
+    def __init__(self, faces: FaceCount | None):
+        self.faces, self.num, self.num_damaged, self.size, self.turns = faces, 0, 0, (0, 0), 0
+        self._start = self._end = self._next_look = None
+
+    def add(self, frame: av.VideoFrame, stream: av.VideoStream) -> None:
+        if not self.num:
+            self.turns = quarter_turns(frame, stream)
+            self.size = (frame.width, frame.height) if self.turns % 2 == 0 else (frame.height, frame.width)
+            frame.to_ndarray(format="rgb24")  # some layouts of pixels decode but cannot be shown
+        self.num += 1
+        self.num_damaged += frame.is_corrupt
+        if frame.time is not None:
+            self._start = frame.time if self._start is None else min(self._start, frame.time)
+            self._end = max(self._end or frame.time, frame.time + float((frame.duration or 0) * frame.time_base))
+        if self.faces and (self._next_look is None or (frame.time or 0) >= self._next_look):
+            self._next_look = (frame.time or 0) + 1.0
+            self.faces.add(np.rot90(frame.to_ndarray(format="rgb24"), self.turns))
+
+    def seconds(self, rate: float | None) -> float | None:
+        """From the first frame to the end of the last; by the rate where the container knows no times."""
+        if self._start is not None and self._end > self._start:
+            return self._end - self._start
+        return self.num / rate if rate else None
+
+
+# Sounds.
+
+
+def _look_at_sound(path: Path, faces: FaceCount | None) -> Found:
+    name, stated, sound = read_sound_file(path)
+    return Found(format=name, seconds=sound.seconds, stated_seconds=stated, sound=sound)
+
+
+_LOOKS = {"picture": _look_at_picture, "clip": _look_at_clip, "sound": _look_at_sound}
