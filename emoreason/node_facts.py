@@ -15,7 +15,7 @@ from huggingface_hub import try_to_load_from_cache
 
 from emoreason.faults import UserError
 from emoreason.files import sha256
-from emoreason.preflight import data_paths
+from emoreason.preflight import data_sources
 from emoreason.recipe import AnyRecipe
 from emoreason.recipe_files import load_recipe
 
@@ -32,7 +32,7 @@ class Facts:
     num_gpus: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
-    """{recipe or records file: hash}."""
+    """{recipe, records file or allow-list: hash}."""
     model: dict[str, int] | None = None
     """{file of the model: bytes}; None where it is not here, and is still to be made or fetched."""
     free_bytes: int = 0
@@ -49,7 +49,7 @@ def look(recipe_path: Path, overrides: list[str], node: str, num_gpus: int) -> t
     except UserError as error:
         facts.faults += error.faults
         return facts, None
-    for path in map(Path, data_paths(recipe)):
+    for path in sorted({Path(path) for source in data_sources(recipe) for path in (source.path, source.allow) if path}):
         if path.exists():
             facts.files[str(path)] = sha256(path)
         else:

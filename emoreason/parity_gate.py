@@ -8,8 +8,8 @@ from emoreason.collate import PromptEncoder
 from emoreason.evaluate import template_of
 from emoreason.faults import UserError
 from emoreason.models import load_for_sampling
-from emoreason.preflight import data_paths
-from emoreason.recipe import AnyRecipe, DataSource
+from emoreason.preflight import data_sources
+from emoreason.recipe import AnyRecipe
 from emoreason.rollouts.opening import start_vllm
 from emoreason.rollouts.parity import Parity, compare
 from emoreason.rollouts.transformers_engine import TransformersEngine
@@ -28,7 +28,7 @@ def compare_engines(recipe: AnyRecipe) -> list[Parity]:
         said = "has no rollouts" if engine is None else "has rollouts.engine transformers, the model itself"
         raise UserError(f"--parity: {recipe.stage} {said}, so there is nothing to compare; set rollouts.engine=vllm or vllm_server")
     rows = Rows(recipe, template_of(recipe))
-    examples = one_of_each_kind(read_sources([DataSource(path=path) for path in data_paths(recipe)]))
+    examples = one_of_each_kind(read_sources(data_sources(recipe)))
     model, processor = load_for_sampling(recipe.model, recipe.media)
     encoder = PromptEncoder(processor, model.config, recipe.media)
     prompts = {kind: partial(encoder, rows.prompt(example), example.media(recipe.media)) for kind, example in examples.items()}

@@ -3,15 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+from emoreason.allow_list import changed_media, read_source
 from emoreason.faults import UserError
 from emoreason.files import read_json
 from emoreason.media import media_faults
 from emoreason.media_tokens import ADAPTER_FAMILIES, MODALITIES, VLLM_FAMILIES
 from emoreason.preferences import no_pairs, unsampled_pairs
 from emoreason.prompts import media_kinds, target_problems
-from emoreason.recipe import AnyRecipe, ConfidenceRecipe, DpoRecipe, EvaluateRecipe, GrpoRecipe, MediaSettings, SftRecipe
+from emoreason.recipe import AnyRecipe, ConfidenceRecipe, DataSource, DpoRecipe, EvaluateRecipe, GrpoRecipe, MediaSettings, SftRecipe
 from emoreason.recipe_files import load_folder
-from emoreason.records import COLUMNS, Media, Record, read_records
+from emoreason.records import COLUMNS, Media, Record
 from emoreason.rewarding import binding_faults
 from emoreason.run_dir import RunDir
 from emoreason.trackers import missing_package
@@ -74,23 +75,33 @@ def check_recipe(path: Path, recipe: AnyRecipe, line: list[AnyRecipe] | None = N
 
 
 def _read_all(recipe: AnyRecipe, faults: list[str]) -> dict[Path, list[Record]]:
-    found = {}
-    for path in data_paths(recipe):
+    """{records file: the records that any of its sources reads}"""
+    found: dict[Path, dict[str, Record]] = {}
+    for source in data_sources(recipe):
         try:
-            found[Path(path)] = read_records(Path(path))
+            selection = read_source(source)
         except UserError as error:
             faults += error.faults
-    return found
+            continue
+        faults += changed_media(selection)
+        found.setdefault(Path(source.path), {}).update({record.id: record for record in selection.records})
+    return {path: list(records.values()) for path, records in found.items()}
+
+
+def data_sources(recipe: AnyRecipe) -> list[DataSource]:
+    """Every records file that the recipe names, with its allow-list, once, sorted; the weights are not told."""
+    if isinstance(recipe, EvaluateRecipe):
+        return [DataSource(path=path) for path in sorted(set(recipe.tests.values()))]
+    sources = list(recipe.data)
+    if isinstance(recipe, SftRecipe):
+        sources += [source for phase in recipe.phases for source in phase.data or []]
+    named = {(source.path, source.allow) for source in sources}
+    return [DataSource(path=path, allow=allow) for path, allow in sorted(named, key=lambda one: (one[0], one[1] or ""))]
 
 
 def data_paths(recipe: AnyRecipe) -> list[str]:
     """Every records file that the recipe names, once, sorted."""
-    if isinstance(recipe, EvaluateRecipe):
-        return sorted(set(recipe.tests.values()))
-    sources = list(recipe.data)
-    if isinstance(recipe, SftRecipe):
-        sources += [source for phase in recipe.phases for source in phase.data or []]
-    return sorted({source.path for source in sources})
+    return sorted({source.path for source in data_sources(recipe)})
 
 
 def _family(recipe: AnyRecipe, line: list[AnyRecipe]) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import fmean
 
+from emoreason.allow_list import read_source
 from emoreason.curriculum import mix
 from emoreason.faults import UserError
 from emoreason.media import record_media
@@ -16,7 +17,7 @@ from emoreason.memory_estimate import Lengths, ModelSizes
 from emoreason.preferences import unsampled_pairs
 from emoreason.prompts import prompt_messages, target_text
 from emoreason.recipe import DataSource, DpoRecipe, Phase, SftRecipe, TrainingRecipe
-from emoreason.records import Record, read_records
+from emoreason.records import Record
 from emoreason.stage_plan import Plan
 
 BYTES_PER_TOKEN = 3.5
@@ -45,7 +46,7 @@ def lengths_of(recipe: TrainingRecipe, plan: Plan, sizes: ModelSizes, text_token
         raise UserError("--topology: only the processor of smolvlm knows how many tokens a picture takes; accepted: the Qwen families")
     phase = next((one for one in getattr(recipe, "phases", []) if one.name == plan.phase), None)
     sources = (phase.data if phase else None) or recipe.data
-    loaded = [(source, read_records(Path(source.path))) for source in sources]
+    loaded = [(source, read_source(source).records) for source in sources]
     count = text_tokens or guessed_tokens
     counter = TokenCounter(sizes.family, sizes.patch_size, sizes.merge_size, sizes.temporal_patch_size, recipe.media, count)
     template = ((phase.template if phase else None) or recipe.template).build()

@@ -80,8 +80,9 @@ def _end_of_turn(model, processor):
 
 def _prove(recipe: Recipe, released: Path, manifest: dict[str, Any]) -> None:
     """Greedy answers of the released folder must equal those of the run's checkpoint, in the released precision."""
-    paths = sorted(manifest["data"])
-    examples: list[Example] = read_sources([DataSource(path=paths[0])])[0][:NUM_PROOFS]
+    trained = manifest["recipe"]
+    sources = [*trained["data"], *(source for phase in trained.get("phases", []) for source in phase["data"] or [])]
+    examples: list[Example] = read_sources([DataSource(**min(sources, key=lambda source: source["path"]))])[0][:NUM_PROOFS]
     dtype = manifest["recipe"]["model"]["dtype"]
     greedy = Sampling(num_completions=1, temperature=0.0, max_new_tokens=128, batch_size=NUM_PROOFS)
     texts = []

@@ -57,6 +57,7 @@ class RunDir:
             UserError: the folder holds another run (another recipe or other data), or files that are no run.
         """
         data = {path: sha256(Path(path)) for path in data_paths}
+        allow = {path: sha256(Path(path)) for path in _allow_lists(recipe)}
         manifest = self.manifest
         if self.path.exists() and not self.path.is_dir():
             raise UserError(f"{self.path}: is a file; choose another output_dir")
@@ -65,6 +66,7 @@ class RunDir:
         if manifest is not None:
             fixed, now = ({key: value for key, value in one.items() if key not in MAY_CHANGE} for one in (manifest["recipe"], recipe))
             differences = _differences(fixed, now) + _differences(manifest["data"], data, "data ")
+            differences += _differences(manifest.get("allow", {}), allow, "allow ")
             if differences:
                 shown = "; ".join(differences[:5]) + (f"; and {len(differences) - 5} more" if len(differences) > 5 else "")
                 raise UserError(f"{self.path}: holds another run ({shown}); choose another output_dir, or remove the folder to start anew")
@@ -72,8 +74,8 @@ class RunDir:
             if is_open and manifest["recipe"] != recipe:
                 self._write({**manifest, "recipe": recipe})
             return is_open
-        self._write({"status": "running", "started": _now(), "finished": None, "recipe": recipe, "data": data, "parent": parent,
-                     "versions": versions(), "commit": _commit()})  # fmt: skip
+        self._write({"status": "running", "started": _now(), "finished": None, "recipe": recipe, "data": data, "allow": allow,
+                     "parent": parent, "versions": versions(), "commit": _commit()})  # fmt: skip
         return True
 
     def other_versions(self) -> list[str]:
@@ -90,6 +92,12 @@ class RunDir:
 
     def _write(self, manifest: dict[str, Any]) -> None:
         write_json(self.path / "run.json", manifest)
+
+
+def _allow_lists(recipe: dict[str, Any]) -> list[str]:
+    """The allow-lists that the sources of a recipe name."""
+    sources = [*recipe.get("data", []), *(source for phase in recipe.get("phases", []) for source in phase["data"] or [])]
+    return sorted({source["allow"] for source in sources if source.get("allow")})
 
 
 def publish(temporary: Path, final: Path) -> None:

@@ -5,12 +5,13 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
+from emoreason.allow_list import read_source
 from emoreason.completions import parse_completion
 from emoreason.faults import did_you_mean, raise_faults
 from emoreason.files import read_jsonl
-from emoreason.preflight import data_paths
+from emoreason.preflight import data_sources
 from emoreason.recipe import DpoRecipe, EvaluateRecipe, GrpoRecipe
-from emoreason.records import Record, columns, read_records
+from emoreason.records import Record, columns
 from emoreason.rewarding import RewardFunc, total_reward
 
 _BATCH = 256
@@ -27,7 +28,7 @@ def score_file(recipe: GrpoRecipe | DpoRecipe | EvaluateRecipe, path: Path, done
         RewardError: a reward fails and its `on_error` is stop.
     """
     faults: list[str] = []
-    records = {record.id: record for data_path in data_paths(recipe) for record in read_records(Path(data_path))}
+    records = {record.id: record for source in data_sources(recipe) for record in read_source(source).records}
     wanted: list[tuple[Record, str]] = []
     for line, row in read_jsonl(path, faults):
         wanted += [(records[str(row["id"])], text) for text in _texts(row, f"{path}:{line}", records, faults)]

@@ -1,14 +1,14 @@
 """A folder of recipes made short: a few records, a few steps, every stage with its real code, full and with adapters."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from emoreason.allow_list import read_source
 from emoreason.faults import UserError
-from emoreason.files import write_jsonl
-from emoreason.recipe import AnyRecipe, LoraSettings
+from emoreason.files import read_jsonl, write_jsonl
+from emoreason.recipe import AnyRecipe, DataSource, LoraSettings
 from emoreason.recipe_files import load_folder, moved
 
 PARENT = "parent"
@@ -30,7 +30,7 @@ def short_line(recipes_dir: Path, folder: Path) -> list[AnyRecipe]:
 
 
 def _short(recipe: AnyRecipe, trainer: dict[str, Any], folder: Path) -> AnyRecipe:
-    data = [source.model_copy(update={"path": _few_records(Path(source.path), folder)}) for source in recipe.data]
+    data = [source.model_copy(update={"path": _few_records(source, folder), "allow": None}) for source in recipe.data]
     settings = {**trainer, **SHRUNK}
     changes: dict[str, Any] = {"data": data, "trainer": settings, "release": False}
     if recipe.stage == "sft":
@@ -50,9 +50,10 @@ def _short(recipe: AnyRecipe, trainer: dict[str, Any], folder: Path) -> AnyRecip
     return recipe.model_copy(update=changes)
 
 
-def _few_records(path: Path, folder: Path) -> str:
-    """A file of a few records of another, evenly drawn from it, beside copies of their media."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def _few_records(source: DataSource, folder: Path) -> str:
+    """A file of a few records of another that are read, evenly drawn from them, beside copies of their media."""
+    path, kept = Path(source.path), {record.id for record in read_source(source).records}
+    rows = [row for _, row in read_jsonl(path, []) if row["id"] in kept]
     target = folder / "data" / path.name
     if not target.exists():
         target.parent.mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from datasets import Dataset
 
+from emoreason.allow_list import read_source
 from emoreason.augmentation import augmented
 from emoreason.collate import PromptEncoder
 from emoreason.completions import Template, completion_text
@@ -15,7 +16,7 @@ from emoreason.faults import raise_faults
 from emoreason.media import Medium, record_media
 from emoreason.prompts import prompt_messages
 from emoreason.recipe import Augmentation, DataSource, MediaSettings, Recipe
-from emoreason.records import Record, columns, read_records
+from emoreason.records import Record, columns
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class Example:
 
 
 def read_sources(sources: list[DataSource]) -> list[list[Example]]:
-    """The examples of each records file."""
-    return [[Example(record, Path(source.path)) for record in read_records(Path(source.path))] for source in sources]
+    """The examples of each data source, without those that its allow-list leaves out."""
+    return [[Example(record, Path(source.path)) for record in read_source(source).records] for source in sources]
 
 
 def one_of_each_kind(sources: Iterable[Iterable[Example]], limit: int = 8) -> dict[str, Example]:
