@@ -12,6 +12,7 @@ from rich.table import Table
 
 from emoreason.commands.bench import bench_app
 from emoreason.commands.cluster import preflight, serve
+from emoreason.commands.export import export
 from emoreason.commands.media import media
 from emoreason.commands.terminal import AsJson, Overrides, RecipePath, checked, err, faults_of, flat, out, paged, quiet
 from emoreason.commands.tracking import track
@@ -417,6 +418,7 @@ def metric(
 
 
 app.command()(media)
+app.command()(export)
 app.command()(preflight)
 app.command()(serve)
 

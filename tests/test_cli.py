@@ -15,7 +15,8 @@ from emoreason.files import write_json
 from emoreason.media import load_picture
 
 COMMANDS = [
-    *("check", "train", "run", "evaluate", "report", "confidence", "track", "show", "release", "predict", "score", "metric", "preflight", "serve"),
+    *("check", "train", "run", "evaluate", "report", "confidence", "track", "show", "release", "predict", "score", "metric"),
+    *("media", "export", "preflight", "serve"),
 ]
 
 CHECK_AND_LIST_MODULES = """

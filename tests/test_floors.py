@@ -46,13 +46,22 @@ FLOORS = [
     ),
     Floor(
         "measures",
+        "exports exports.files exports.samples "
         "media_probe media_tokens augmentation preferences metrics.classification metrics.regression metrics.calibration metrics.cues metrics.wheel "
         "metrics.benchmarks bench tracker_replay",
         "wandb tensorboard",
     ),
-    Floor("scores", "media_cache media_findings metrics.evaluation metrics.named confidence rollout_statistics memory_estimate world_size"),
-    Floor("preflight", "media_check preflight metrics.predictions rollout_files record_lengths stage_fit short_line"),
-    Floor("saved completions", "media_report scoring stage_advice node_facts", "huggingface_hub"),
+    Floor(
+        "scores",
+        "exports.survey exports.stream media_cache media_findings metrics.evaluation metrics.named confidence rollout_statistics memory_estimate "
+        "world_size",
+    ),
+    Floor("preflight", "exports.marked media_check preflight metrics.predictions rollout_files record_lengths stage_fit short_line"),
+    Floor(
+        "saved completions",
+        "exports.ms_swift exports.llama_factory exports.verl exports.trl_chat media_report scoring stage_advice node_facts", "huggingface_hub",
+    ),
+    Floor("files of other frameworks", "exports.writing"),
     # The torch line.
     Floor(
         "machines",
@@ -74,7 +83,7 @@ FLOORS = [
     Floor("runs", "stages stages.sft stages.confidence stages.grpo stages.dpo predict release parity_gate bench_training", "prefix_grouper"),
     Floor("pipeline", "pipeline bench_rollouts bench_resume bench_scale"),
     Floor("desk", "commands commands.terminal", "typer"),
-    Floor("counters", "commands.media commands.tracking commands.bench commands.cluster commands.topology"),
+    Floor("counters", "commands.media commands.export commands.tracking commands.bench commands.cluster commands.topology"),
     Floor("door", "cli"),
     Floor("doormat", "__main__"),
 ]
