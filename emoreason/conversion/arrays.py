@@ -12,10 +12,17 @@ from emoreason.faults import UserError
 
 MAX_BYTES = 4 << 30
 """Of one array, unpacked; more is a mistake, or a zip bomb."""
+
+
+def _latin1_bytes(text: str, _encoding: str) -> bytes:
+    """What old protocols ask `codecs.encode` for; the encoding is not theirs to choose."""
+    return text.encode("latin1")
+
+
 _SAFE = {
     ("builtins", name): getattr(__import__("builtins"), name)
     for name in ("dict", "list", "tuple", "set", "frozenset", "str", "bytes", "bytearray", "int", "float", "complex", "bool", "slice")
-} | {("collections", "OrderedDict"): dict}
+} | {("collections", "OrderedDict"): dict, ("_codecs", "encode"): _latin1_bytes}
 _NUMPY_NAMES = ("_reconstruct", "scalar", "ndarray", "dtype", "_frombuffer")
 
 

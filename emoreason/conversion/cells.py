@@ -25,9 +25,14 @@ def is_absent(cell: Any) -> bool:
 
 def text(cell: Any) -> str | None:
     """The cell as text in NFC without surrounding blanks, or None where it is absent."""
-    if is_absent(cell):
+    if not isinstance(cell, str):
+        if is_absent(cell):
+            return None
+        cell = str(cell)
+    found = cell.strip()
+    if found in _ABSENT:
         return None
-    return unicodedata.normalize("NFC", str(cell)).strip()
+    return found if found.isascii() else unicodedata.normalize("NFC", found)
 
 
 def required_text(cell: Any, name: str) -> str:
@@ -108,10 +113,10 @@ def literal(cell: Any, name: str) -> Any:
 def relative_path(cell: Any, name: str = "path") -> str:
     """A path that a data set names, with forward slashes, in NFC; one that is absolute or climbs out is refused."""
     found = required_text(cell, name).replace("\\", "/")
-    parts = PurePosixPath(found)
-    if parts.is_absolute() or ".." in parts.parts or re.match(r"[A-Za-z]:", found) or "\0" in found:
+    parts = [part for part in found.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts or found[0] == "/" or found[1:2] == ":" or "\0" in found:
         raise BadRow(f"{name} leaves the folder", f"{name} is {found[:120]!r}; accepted: a path inside of the data set's folder")
-    return str(parts)
+    return "/".join(parts)
 
 
 def path_below(cell: Any, folder: str, name: str = "path") -> str:

@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -81,12 +81,8 @@ def convert(source: Source, out: Path, read: Read, to_records: ToRecords, *, str
         UserError: what is missing or unreadable as a whole, or no row gave a record.
     """
     account = Account()
-    if copy_media:
-        from collections import OrderedDict
-
-        source.used_media = OrderedDict()
-    with ExitStack() as stack:
-        writer = stack.enter_context(_Writer(out))
+    used_media: dict[str, None] = {}
+    with _Writer(out) as writer:
 
         def mark_bad(where: str, fault: BadRow) -> None:
             if strict:
@@ -107,10 +103,12 @@ def convert(source: Source, out: Path, read: Read, to_records: ToRecords, *, str
                 account.keep(records)
                 for record in records:
                     writer.write(record)
+                    if copy_media:
+                        used_media.update(dict.fromkeys(_media_of(record)))
         if not account.num_records:
             raise UserError([f"{source.root}: {account.num_rows} rows gave no record", *account.first_bad,
                              *(f"{count} left out: {reason}" for reason, count in account.left_out.items())])  # fmt: skip
-        _place_media(source, out)
+        _place_media(source, out, used_media if copy_media else None)
         outputs = writer.finish()
         write_json(out / ACCOUNT, {"data_set": vars(source.card), "emoreason": __version__, **account.as_json(source), "outputs": outputs})
     return account
@@ -157,7 +155,8 @@ class _Writer:
 
     def __exit__(self, *_: Any) -> None:
         for file in self._files.values():
-            file.close()
+            with suppress(OSError):  # what could not be written is told already, and its file goes
+                file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def write(self, record: Record) -> None:
@@ -208,19 +207,26 @@ def _file_name(split: str) -> str:
     return split
 
 
-def _place_media(source: Source, out: Path) -> None:
-    """`media` in the folder of the records: a link to the media folder, or copies of the files that records name."""
+def _media_of(record: Record) -> Iterator[str]:
+    """The paths that a record names."""
+    for media in filter(None, (record.media, record.preference and record.preference.rejected_media)):
+        yield from filter(None, (*media.images, *media.frames, media.video, media.audio, media.sound_track))
+
+
+def _place_media(source: Source, out: Path, copied: Iterable[str] | None) -> None:
+    """`media` in the folder of the records: a link to the media folder, or copies of these files of it."""
     if not source.media_found and not source.keep_missing:
         return
     place = out / MEDIA_LINK
     try:
         if place.is_symlink():
             place.unlink()
-        if source.used_media is not None:
-            for name in source.used_media:
-                (place / name).parent.mkdir(parents=True, exist_ok=True)
-                if (source.media_dir / name).exists():
-                    shutil.copyfile(source.media_dir / name, place / name)
+        if copied is not None:
+            for path in copied:
+                (out / path).parent.mkdir(parents=True, exist_ok=True)
+                original = source.media_dir / path.removeprefix(f"{MEDIA_LINK}/")
+                if original.exists():  # rows whose file is not there may be kept
+                    shutil.copyfile(original, out / path)
         elif place.exists():
             raise UserError(f"{place}: there is a folder already, with copies; remove it, or give --copy-media")
         else:
@@ -255,7 +261,7 @@ def _parser(card: Card, doc: str, add_options: Callable[[argparse.ArgumentParser
     parser.add_argument("--missing-media", choices=("drop", "keep"), default="drop", help="a row whose file is not there is bad (drop), or kept")
     parser.add_argument("--probe-sound", action="store_true", help="open each clip, and say that it is heard only where it has a sound track")
     parser.add_argument("--strict", action="store_true", help="stop at the first bad row and write nothing")
-    parser.add_argument("--max-bad-share", type=float, default=0.05, metavar="SHARE", help="of bad rows, beyond which it exits with 1 (default: 0.05)")
+    parser.add_argument("--max-bad-share", type=float, default=0.05, metavar="SHARE", help="of bad rows; beyond it, exit with 1 (default: 0.05)")
     if add_options:
         add_options(parser)
     return parser

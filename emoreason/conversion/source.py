@@ -6,7 +6,7 @@ import os
 import unicodedata
 from argparse import Namespace
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -47,8 +47,6 @@ class Source:
         """Annotation files that were looked for in vain and can be done without."""
         self.media_found: Counter[str] = Counter()
         self.media_missing: Counter[str] = Counter()
-        self.used_media: OrderedDict[str, None] | None = None
-        """Files that records name, where they are to be copied."""
         self.report: tables.Report = _refuse
         """Takes a line that is no row, with where it stands."""
         self._listings: OrderedDict[str, dict[str, str] | None] = OrderedDict()
@@ -89,10 +87,11 @@ class Source:
             self._check_inside(path, self.root)
         return found
 
-    def csv(self, path: Path, required: Iterable[str], *, delimiter: str = ",", fallback: str | None = None) -> Iterator[Row]:
+    def csv(self, path: Path, required: Iterable[str], *, delimiter: str = ",", fallback: str | None = None, header: Sequence[str] = ()
+            ) -> Iterator[Row]:  # fmt: skip
         """See `tables.csv_rows`; `fallback` is the encoding of files that are not UTF-8, e.g. cp1252."""
         with self._opened(path, fallback) as file:
-            yield from tables.csv_rows(file, self.name_of(path), required, self.report, delimiter)
+            yield from tables.csv_rows(file, self.name_of(path), required, self.report, delimiter, header)
 
     def lines(self, path: Path, *, fallback: str | None = None) -> Iterator[Row]:
         """A row for each line that is not blank, its text in `line`, without the end."""
@@ -115,8 +114,8 @@ class Source:
         with self._opened_bytes(path) as file:
             yield from tables.json_members(file, self.name_of(path), key, self.report)
 
-    def sheet(self, path: Path, required: Iterable[str], sheet: str | None = None) -> Iterator[Row]:
-        """A row for each line of an .xlsx, by the names of its first line; the first sheet unless another is named.
+    def sheet(self, path: Path, required: Iterable[str], sheet: str | None = None, header: Sequence[str] = ()) -> Iterator[Row]:
+        """A row for each line of an .xlsx, by the names of its first line or of `header`; the first sheet unless another is named.
 
         Raises:
             UserError: no spreadsheet, no such sheet, or a column that is missing.
@@ -132,7 +131,7 @@ class Source:
             raise UserError(f"{self.name_of(path)}: no readable .xlsx: {error}") from error
         if sheet is not None and sheet not in book.sheetnames:
             raise UserError(f"{self.name_of(path)}: no sheet {sheet!r}; it has {', '.join(book.sheetnames)}")
-        yield from tables.table_rows(book[sheet or book.sheetnames[0]].iter_rows(values_only=True), self.name_of(path), required)
+        yield from tables.table_rows(book[sheet or book.sheetnames[0]].iter_rows(values_only=True), self.name_of(path), required, header)
         book.close()
 
     def parquet(self, path: Path, required: Iterable[str]) -> Iterator[Row]:
@@ -204,10 +203,10 @@ class Source:
             if found := self._find(candidate, kind):
                 self._check_content(found, kind)
                 self.media_found[kind] += 1
-                return self._recorded(found)
+                return f"{MEDIA_LINK}/{found}"
         self.media_missing[kind] += 1
         if self.keep_missing:
-            return self._recorded(relative_path(candidates[0], name or kind))
+            return f"{MEDIA_LINK}/{relative_path(candidates[0], name or kind)}"
         raise BadRow(f"{kind} is not there", f"no {kind} {' nor '.join(candidates)} in the media folder")
 
     def video(self, *candidates: str) -> dict[str, Any]:
@@ -232,11 +231,6 @@ class Source:
         return Record.model_validate({"dataset": self.card.name, "licence": self.card.licence, "source": self.card.url, **fields})
 
     # How.
-
-    def _recorded(self, path: str) -> str:
-        if self.used_media is not None:
-            self.used_media[path] = None
-        return f"{MEDIA_LINK}/{path}"
 
     def _find(self, candidate: str, kind: str) -> str | None:
         """The path as it is on the disk, or None."""

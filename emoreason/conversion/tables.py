@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,16 +41,17 @@ class Row(dict):
         return self
 
 
-def csv_rows(file: IO[str], name: str, required: Iterable[str], report: Report, delimiter: str = ",") -> Iterator[Row]:
-    """A row for each line after the header, whose names are stripped of blanks.
+def csv_rows(
+    file: IO[str], name: str, required: Iterable[str], report: Report, delimiter: str = ",", header: Sequence[str] = ()
+) -> Iterator[Row]:
+    """A row for each line after the header, whose names are stripped of blanks; `header` names the columns of a file without one.
 
     Raises:
         UserError: the header lacks a required column, or has one twice.
     """
     reader = csv.reader(file, delimiter=delimiter)
-    header: list[str] = []
     try:
-        header = [cell.strip() for cell in next(reader, [])]
+        header = header or [cell.strip() for cell in next(reader, [])]
         check_header(header, name, required)
         for cells in reader:
             if len(cells) == len(header):
@@ -62,12 +63,13 @@ def csv_rows(file: IO[str], name: str, required: Iterable[str], report: Report, 
         report(_where(name, reader.line_num), BadRow("no readable CSV", f"no readable CSV from here on: {error}"))
 
 
-def table_rows(cells: Iterable[tuple], name: str, required: Iterable[str]) -> Iterator[Row]:
-    """The same of a spreadsheet's rows, whose first is the header; empty rows are passed over."""
+def table_rows(cells: Iterable[tuple], name: str, required: Iterable[str], header: Sequence[str] = ()) -> Iterator[Row]:
+    """The same of a spreadsheet's rows, whose first is the header unless one is given; empty rows are passed over."""
     rows = iter(cells)
-    header = [str(cell).strip() if cell is not None else f"column {place}" for place, cell in enumerate(next(rows, ()), start=1)]
+    first_line = 1 if header else 2
+    header = header or [str(cell).strip() if cell is not None else f"column {place}" for place, cell in enumerate(next(rows, ()), start=1)]
     check_header(header, name, required)
-    for line, row in enumerate(rows, start=2):
+    for line, row in enumerate(rows, start=first_line):
         if any(cell is not None for cell in row):
             yield Row(dict(zip(header, row, strict=False)), name, line)
 
@@ -121,17 +123,13 @@ def _json_rows(placed: Iterable[tuple[str, Any]], name: str, report: Report) -> 
 
 
 def is_json_lines(path: Path) -> bool:
-    """Whether a file holds an object a line, whatever it is named: its first line is one whole object, and more may follow."""
+    """Whether a file holds an object a line, whatever it is named: its first line is one whole object."""
     with path.open("rb") as file:
         first = next((line for line in file if line.strip(b"\xef\xbb\xbf \t\r\n")), b"")
-        if not first.lstrip(b"\xef\xbb\xbf \t").startswith(b"{"):
-            return False
-        try:
-            json.loads(first.decode("utf-8-sig"))
-        except ValueError:
-            return False
-        second = next((line for line in file if line.strip()), None)
-    return second is None or second.lstrip().startswith(b"{")
+    try:
+        return isinstance(json.loads(first.decode("utf-8-sig")), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _first_byte(file: IO[bytes]) -> bytes:
@@ -145,10 +143,10 @@ def _first_byte(file: IO[bytes]) -> bytes:
     return first
 
 
-def check_header(header: list[str], name: str, required: Iterable[str]) -> None:
+def check_header(header: Sequence[str], name: str, required: Iterable[str]) -> None:
     if missing := [column for column in required if column not in header]:
         raise UserError([f"{name}: no column {column!r}{did_you_mean(column, header)}" for column in missing])
-    if twice := sorted({column for column in header if header.count(column) > 1}):
+    if twice := sorted({column for column in header if list(header).count(column) > 1}):
         raise UserError(f"{name}: columns stand twice: {', '.join(map(repr, twice))}")
 
 
