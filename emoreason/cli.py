@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from emoreason.commands.annotate import annotate
 from emoreason.commands.bench import bench_app
 from emoreason.commands.cluster import preflight, serve
 from emoreason.commands.export import export
@@ -419,6 +420,7 @@ def metric(
 
 app.command()(media)
 app.command()(export)
+app.command()(annotate)
 app.command()(preflight)
 app.command()(serve)
 

@@ -62,11 +62,16 @@ FLOORS = [
         "exports.ms_swift exports.llama_factory exports.verl exports.trl_chat media_report scoring stage_advice node_facts", "huggingface_hub",
     ),
     Floor("files of other frameworks", "exports.writing"),
+    Floor("templates and answers", "annotate annotate.answers annotate.templates", "jinja2 jsonschema"),
+    Floor("what is asked", "annotate.asking annotate.cache annotate.filters"),
+    Floor("who is asked, and what is made of answers", "annotate.client annotate.filling", "httpx anyio"),
+    Floor("question and answer", "annotate.loop"),
+    Floor("annotation", "annotate.report"),
     # The torch line.
     Floor(
         "machines",
         "families rollouts rollouts.server_client rollouts.deadline rollouts.weights trainers trainers.watchdog from_scratch_warm_start",
-        "torch transformers datasets peft tokenizers accelerate packaging safetensors httpx anyio deepspeed",
+        "torch transformers datasets peft tokenizers accelerate packaging safetensors deepspeed",
     ),
     Floor("what models read", "collate models from_scratch rollouts.server_process rollouts.vllm_folder"),
     Floor("how they run", "shared_prefix training_data rollouts.proof rollouts.transformers_engine architecture"),
@@ -83,7 +88,7 @@ FLOORS = [
     Floor("runs", "stages stages.sft stages.confidence stages.grpo stages.dpo predict release parity_gate bench_training", "prefix_grouper"),
     Floor("pipeline", "pipeline bench_rollouts bench_resume bench_scale"),
     Floor("desk", "commands commands.terminal", "typer"),
-    Floor("counters", "commands.media commands.export commands.tracking commands.bench commands.cluster commands.topology"),
+    Floor("counters", "commands.annotate commands.media commands.export commands.tracking commands.bench commands.cluster commands.topology"),
     Floor("door", "cli"),
     Floor("doormat", "__main__"),
 ]

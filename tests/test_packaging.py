@@ -16,7 +16,7 @@ SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setup
 
 def sources() -> set[str]:
     """Where each module of ours stands in a wheel."""
-    package = {str(path.relative_to(ROOT)) for pattern in ("*.py", "*.csv", "*.json") for path in (ROOT / "emoreason").rglob(pattern)}
+    package = {str(path.relative_to(ROOT)) for pattern in ("*.py", "*.csv", "*.json", "*.yaml") for path in (ROOT / "emoreason").rglob(pattern)}
     return package | {f"emoreason/rewards/{path.name}" for path in (ROOT / "rewards").glob("*.py")}
 
 
@@ -50,7 +50,7 @@ def test_a_file_that_is_no_module_is_a_table_that_is_listed() -> None:
     others = {path for path in files if path.suffix not in (".py", ".pyc")}
     listed = SETUPTOOLS["package-data"]["emoreason"]
     assert others == {path for pattern in listed for path in (ROOT / "emoreason").glob(pattern)}
-    assert listed == ["tables/*.csv", "tables/architectures/*.json"]
+    assert listed == ["annotate/templates/*.yaml", "tables/*.csv", "tables/architectures/*.json"]
 
 
 def test_a_checkout_that_is_installed_finds_its_rewards() -> None:
