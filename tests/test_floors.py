@@ -34,8 +34,9 @@ FLOORS = [
     Floor("files of sound and sight", "decoding record_media face_count conversion conversion.card conversion.faults", "numpy PIL av soundfile cv2"),
     Floor("cells and arrays of data sets", "conversion.cells conversion.arrays", "scipy"),
     Floor("tables of data sets", "conversion.tables", "ijson"),
+    Floor("chats of data sets", "conversion.conversations"),
     Floor("folders of data sets", "conversion.source", "pyarrow"),
-    Floor("accounts of conversions", "conversion.account", "rich"),
+    Floor("accounts of conversions", "conversion.account conversion.mer", "rich"),
     Floor("scripts that convert", "conversion.script"),
     Floor(
         "shaping",

@@ -19,7 +19,9 @@ _COLUMNS = {"english": ("english", "sentence", "chinese"), "chinese": ("chinese"
 
 def add_language(parser: ArgumentParser) -> None:
     """The option for which of two languages texts are taken from."""
-    parser.add_argument("--language", choices=tuple(_COLUMNS), default="english", help="of subtitles; the other one where a cell is empty (default: english)")
+    parser.add_argument(
+        "--language", choices=tuple(_COLUMNS), default="english", help="of texts; the other one where a cell is empty (default: english)"
+    )
 
 
 def read_subtitles(source: Source, *candidates: str) -> dict[str, str]:
@@ -56,6 +58,8 @@ def read_corpora(source: Source, path: Path) -> Iterator[Row]:
     if not corpora:
         raise UserError(f"{source.name_of(path)}: no array is named <split>_corpus; accepted: label-6way.npz as MERTools writes it")
     for split, corpus in corpora.items():
+        if not source.wants(split):
+            continue
         if not isinstance(corpus, dict):
             raise UserError(f"{source.name_of(path)}: {split}_corpus is a {type(corpus).__name__}; accepted: a dictionary {{clip: {{emo, val}}}}")
         placeholder = split != "train" and all(isinstance(clip, dict) and str(clip.get("emo")) == "neutral" for clip in corpus.values())
