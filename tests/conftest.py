@@ -6,11 +6,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+from converted import SCRIPTS, Converted, Tree, plant
 
 from emoreason import cli
 from emoreason.files import read_jsonl, write_jsonl
@@ -118,5 +120,24 @@ def emoreason(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture):
             code = stop.code
         captured = capfd.readouterr()
         return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def convert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Converted]:
+    """`convert("meld", tree, "--split", "test")`: the script's own main() on the tree, in this process."""
+
+    def run(script: str, tree: Tree | Path, *arguments: str) -> Converted:
+        source = tree if isinstance(tree, Path) else plant(tmp_path / "source", tree)
+        out = tmp_path / "out"
+        spec = importlib.util.spec_from_file_location("__main__", SCRIPTS / f"{script}.py")
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setattr(sys, "argv", [f"{script}.py", str(source), str(out), *arguments])
+        monkeypatch.setenv("COLUMNS", "160")
+        with pytest.raises(SystemExit) as stopped:
+            spec.loader.exec_module(module)
+        captured = capsys.readouterr()
+        return Converted(stopped.value.code, out, captured.out + captured.err)
 
     return run

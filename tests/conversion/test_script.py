@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from converted import plant
+from test_source import CARD
 
 from emoreason.conversion import cells, script
 from emoreason.conversion.faults import LeftOut
@@ -16,8 +18,6 @@ from emoreason.conversion.tables import Row
 from emoreason.faults import UserError
 from emoreason.files import sha256
 from emoreason.records import Record, read_records
-from tests.conversion.test_source import CARD
-from tests.data_prep.conftest import plant
 
 TABLE = """name,emotion,split
 0001,happy,train

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
+from converted import plant
 from openpyxl import Workbook
 from pydantic import ValidationError
 
@@ -14,7 +15,6 @@ from emoreason.conversion.card import Card
 from emoreason.conversion.faults import BadRow
 from emoreason.conversion.source import Source
 from emoreason.faults import UserError
-from tests.data_prep.conftest import plant
 
 CARD = Card(name="toy", title="Toy", access="open", licence="CC0-1.0", citation="us", url="https://toy.example", size="3", labels="mer_6",
             modalities="video", splits="none", verified="all")  # fmt: skip

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from tests.data_prep.conftest import plant
+from converted import plant
 
 ITEMS = [
     {"id": "q_0001", "video": "part_2/2210.mp4", "task": "reasoning_basic_video", "question": "Which visual cue suggests the emotion?",

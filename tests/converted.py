@@ -1,18 +1,13 @@
-"""Run a script of data_prep/ on a small tree with a data set's true layout."""
+"""What a script of data_prep/ made of a small tree with a data set's true layout; the fixture `convert` runs one."""
 
-import importlib.util
 import json
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from emoreason.records import Record, read_records
 
-SCRIPTS = Path(__file__).parents[2] / "data_prep"
+SCRIPTS = Path(__file__).parents[1] / "data_prep"
 Tree = dict[str, str | bytes]
 
 
@@ -49,22 +44,3 @@ def plant(folder: Path, tree: Tree) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     return folder
-
-
-@pytest.fixture
-def convert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Converted]:
-    """`convert("meld", tree, "--split", "test")`: the script's own main() on the tree, in this process."""
-
-    def run(script: str, tree: Tree | Path, *arguments: str) -> Converted:
-        source = tree if isinstance(tree, Path) else plant(tmp_path / "source", tree)
-        out = tmp_path / "out"
-        spec = importlib.util.spec_from_file_location("__main__", SCRIPTS / f"{script}.py")
-        module = importlib.util.module_from_spec(spec)
-        monkeypatch.setattr(sys, "argv", [f"{script}.py", str(source), str(out), *arguments])
-        monkeypatch.setenv("COLUMNS", "160")
-        with pytest.raises(SystemExit) as stopped:
-            spec.loader.exec_module(module)
-        captured = capsys.readouterr()
-        return Converted(stopped.value.code, out, captured.out + captured.err)
-
-    return run
