@@ -36,7 +36,7 @@ FLOORS = [
     Floor("tables of data sets", "conversion.tables", "ijson"),
     Floor("chats of data sets", "conversion.conversations"),
     Floor("folders of data sets", "conversion.source", "pyarrow"),
-    Floor("accounts of conversions", "conversion.account conversion.mer", "rich"),
+    Floor("accounts of conversions", "conversion.account conversion.opinions conversion.mer", "rich"),
     Floor("scripts that convert", "conversion.script"),
     Floor(
         "shaping",
