@@ -36,7 +36,11 @@ FLOORS = [
     Floor("tables of data sets", "conversion.tables", "ijson"),
     Floor("chats of data sets", "conversion.conversations"),
     Floor("folders of data sets", "conversion.source", "pyarrow"),
-    Floor("accounts of conversions", "conversion.account conversion.opinions conversion.mer", "rich"),
+    Floor(
+        "accounts of conversions, and what some scripts share",
+        "conversion.account conversion.opinions conversion.mer conversion.small_files conversion.pictures",
+        "rich",
+    ),
     Floor("scripts that convert", "conversion.script"),
     Floor(
         "shaping",

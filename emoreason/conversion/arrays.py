@@ -55,7 +55,7 @@ def read_npz(path: Path) -> dict[str, Any]:
                 if entry.file_size > MAX_BYTES:
                     raise UserError(f"{path.name}: {entry.filename} holds {entry.file_size} bytes, more than {MAX_BYTES}")
                 with archive.open(entry) as file:
-                    found[entry.filename.removesuffix(".npy")] = _array(file, f"{path.name}: {entry.filename}")
+                    found[entry.filename.removesuffix(".npy")] = array_from(file, f"{path.name}: {entry.filename}")
     except (zipfile.BadZipFile, EOFError, OSError) as error:
         raise UserError(f"{path.name}: no .npz, or broken off: {error}") from error
     return found
@@ -69,7 +69,7 @@ def read_npy(path: Path) -> Any:
     """
     try:
         with path.open("rb") as file:
-            return _array(file, path.name)
+            return array_from(file, path.name)
     except (EOFError, OSError) as error:
         raise UserError(f"{path.name}: no .npy, or broken off: {error}") from error
 
@@ -91,7 +91,8 @@ def read_mat(path: Path) -> dict[str, Any]:
         raise UserError(f"{path.name}: no readable MATLAB file: {error}") from error
 
 
-def _array(file: IO[bytes], name: str) -> Any:
+def array_from(file: IO[bytes], name: str) -> Any:
+    """The same of an open file; `name` is what faults call it."""
     content = io.BytesIO(file.read())
     try:
         version = np.lib.format.read_magic(content)

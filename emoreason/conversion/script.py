@@ -90,7 +90,7 @@ def convert(source: Source, out: Path, read: Read, to_records: ToRecords, *, str
             account.mark_bad(where, fault)
             writer.write_fault({"where": where, "reason": fault.reason, "found": str(fault)})
 
-        source.report = mark_bad
+        source.report, source.made_dir = mark_bad, writer.made_dir
         seen: set[str] = set()
         for row in _counted(read(source), console):
             try:
@@ -153,6 +153,11 @@ class _Writer:
             raise UserError(f"{self.out}: cannot be written: {error.strerror or error}") from error
         return self
 
+    @property
+    def made_dir(self) -> Path:
+        """Of pictures that the script makes, until all is whole."""
+        return self._folder / MEDIA_LINK
+
     def __exit__(self, *_: Any) -> None:
         for file in self._files.values():
             with suppress(OSError):  # what could not be written is told already, and its file goes
@@ -214,14 +219,16 @@ def _media_of(record: Record) -> Iterator[str]:
 
 
 def _place_media(source: Source, out: Path, copied: Iterable[str] | None) -> None:
-    """`media` in the folder of the records: a link to the media folder, or copies of these files of it."""
+    """`media` in the folder of the records: the pictures that were made, or a link to the media folder, or copies of these files of it."""
     if not source.media_found and not source.keep_missing:
         return
     place = out / MEDIA_LINK
     try:
         if place.is_symlink():
             place.unlink()
-        if copied is not None:
+        if source.made_dir is not None and source.made_dir.is_dir():
+            shutil.copytree(source.made_dir, place, copy_function=os.replace, dirs_exist_ok=True)
+        elif copied is not None:
             for path in copied:
                 (out / path).parent.mkdir(parents=True, exist_ok=True)
                 original = source.media_dir / path.removeprefix(f"{MEDIA_LINK}/")

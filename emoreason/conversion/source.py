@@ -27,6 +27,7 @@ IMAGE_ENDINGS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff")
 _ENDINGS = {"video": VIDEO_ENDINGS, "audio": AUDIO_ENDINGS, "image": IMAGE_ENDINGS}
 _KEPT_FOLDERS = 512
 """Listings that are remembered; a set that has a folder a clip does not fill the memory."""
+POINTER_START = b"version https://git-lfs.github.com/spec"
 _POINTER_BYTES = 1024
 """Files below this are looked into: pointers of Git LFS are about 130 bytes."""
 
@@ -49,6 +50,8 @@ class Source:
         self.media_missing: Counter[str] = Counter()
         self.report: tables.Report = _refuse
         """Takes a line that is no row, with where it stands."""
+        self.made_dir: Path | None = None
+        """Where pictures are written that annotation files hold as numbers; see `pictures.make_picture`."""
         self._listings: OrderedDict[str, dict[str, str] | None] = OrderedDict()
 
     # Annotation files.
@@ -100,14 +103,17 @@ class Source:
                 if line.strip():
                     yield Row({"line": line.rstrip("\r\n")}, self.name_of(path), number)
 
-    def objects(self, path: Path) -> Iterator[Row]:
-        """A row for each object of a JSON list or of JSON Lines, whichever it is and however the file is named."""
+    def objects(self, path: Path, names: Sequence[str] = ()) -> Iterator[Row]:
+        """A row for each object of a JSON list or of JSON Lines, whichever it is and however the file is named.
+
+        `names` are the fields of items that are lists instead of objects.
+        """
         if tables.is_json_lines(path):
             with self._opened(path) as file:
                 yield from tables.json_lines(file, self.name_of(path), self.report)
         else:
             with self._opened_bytes(path) as file:
-                yield from tables.json_items(file, self.name_of(path), self.report)
+                yield from tables.json_items(file, self.name_of(path), self.report, names)
 
     def members(self, path: Path, key: str) -> Iterator[Row]:
         """See `tables.json_members`."""
@@ -316,7 +322,7 @@ def _folded(name: str) -> str:
 
 def _is_pointer(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(64).startswith(b"version https://git-lfs.github.com/spec")
+        return file.read(64).startswith(POINTER_START)
 
 
 def _inspected(path: Path, name: str) -> dict[str, Any]:

@@ -90,10 +90,16 @@ def json_lines(file: IO[str], name: str, report: Report) -> Iterator[Row]:
             report(_where(name, number), _no_object(value))
 
 
-def json_items(file: IO[bytes], name: str, report: Report) -> Iterator[Row]:
-    """A row for each object of a JSON list, read as it streams; of a file that holds one object, that object."""
+def json_items(file: IO[bytes], name: str, report: Report, names: Sequence[str] = ()) -> Iterator[Row]:
+    """A row for each object of a JSON list, read as it streams; of a file that holds one object, that object.
+
+    With `names`, items may be lists of so many values, which go to the fields of these names.
+    """
     prefix = "item" if _first_byte(file) == b"[" else ""
-    numbered = enumerate(ijson.items(file, prefix, use_float=True), start=1)
+    items = ijson.items(file, prefix, use_float=True)
+    if names:
+        items = (dict(zip(names, item, strict=True)) if isinstance(item, list) and len(item) == len(names) else item for item in items)
+    numbered = enumerate(items, start=1)
     yield from _json_rows(((f"item {number}", value) for number, value in numbered), name, report)
 
 

@@ -1,0 +1,57 @@
+"""Annotation that comes as a file for each picture or clip: thousands of small files, which the account lists as one."""
+
+import hashlib
+import io
+import json
+from typing import Any
+
+from emoreason.conversion import arrays
+from emoreason.conversion.cells import relative_path
+from emoreason.conversion.faults import BadRow
+from emoreason.conversion.source import POINTER_START, Source
+
+
+def read_bytes(source: Source, name: str, of: str) -> bytes:
+    """A file of the source folder. The account lists it under `of` with all the others: how many, their bytes, one digest in their order.
+
+    Raises:
+        BadRow: it is not there, leads out of the folder, is empty or a pointer of Git LFS.
+    """
+    name = relative_path(name)
+    path = source.root / name
+    try:
+        if not path.resolve().is_relative_to(source.root.resolve()):
+            raise BadRow("annotation leads out of the folder", f"{name}: a link that leads out of {source.root}; copy what it names")
+        content = path.read_bytes()
+    except OSError as error:
+        raise BadRow("annotation is not there", f"{name}: cannot be read: {error.strerror or error}") from error
+    if not content or content.startswith(POINTER_START):
+        what = "a pointer of Git LFS" if content else "empty"
+        raise BadRow(f"annotation is {what}", f"{name}: {what}; download it again, or fetch it: git lfs pull")
+    noted = source.inputs.setdefault(of, {"sha256": "", "bytes": 0, "encoding": None, "files": 0})
+    noted["files"] += 1
+    noted["bytes"] += len(content)
+    noted["sha256"] = hashlib.sha256(f"{noted['sha256']}{name}\0".encode() + content).hexdigest()
+    return content
+
+
+def read_object(source: Source, name: str, of: str) -> dict[str, Any]:
+    """The JSON object in such a file."""
+    content = read_bytes(source, name, of)
+    try:
+        value = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise BadRow("annotation is no JSON", f"{name}: {error}") from error
+    if not isinstance(value, dict):
+        raise BadRow("annotation is no JSON object", f"{name}: a {type(value).__name__} where an object is expected")
+    return value
+
+
+def read_scalar(source: Source, name: str, of: str) -> Any:
+    """What an .npy of one value holds: a number, or a text, as some releases store numbers."""
+    content = read_bytes(source, name, of)
+    try:
+        value = arrays.array_from(io.BytesIO(content), name)
+        return value.item() if hasattr(value, "item") else value
+    except ValueError as error:
+        raise BadRow("annotation is no array of one value", f"{name}: {error}") from error
