@@ -30,6 +30,8 @@ LABEL_SPACES: dict[str, tuple[str, ...]] = {
     "ekman_8": ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"),
     # Plutchik (1980), "Emotion: A Psychoevolutionary Synthesis", in the order of his circle.
     "plutchik_8": ("joy", "trust", "fear", "surprise", "sadness", "disgust", "anger", "anticipation"),
+    # The strong words of the same circle in the same order, as AIPsy-Affect names what its vignettes evoke.
+    "aipsy_8_neutral": ("ecstasy", "admiration", "terror", "amazement", "grief", "loathing", "rage", "vigilance", "neutral"),
     # Mikels et al. (2005), in the order of EmoSet (Yang et al., ICCV 2023). FI, Abstract, ArtPhoto and EmoVid have the same classes;
     # readers of Abstract and ArtPhoto write sad.
     "mikels_8": ("amusement", "awe", "contentment", "excitement", "anger", "disgust", "fear", "sadness"),
