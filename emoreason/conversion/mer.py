@@ -71,6 +71,24 @@ def read_corpora(source: Source, path: Path) -> Iterator[Row]:
                 source.report(row.where, BadRow("no emo in a corpus", f"{str(clip)[:60]} where a dictionary {{emo, val}} is expected"))
 
 
+def read_words_and_reasons(source: Source, words: str, reasons: str | None) -> Iterator[Row]:
+    """A row with `name`, `openset` and `reason` for each clip of two tables, of which either may be missing; the reasons are held.
+
+    A clip of one table alone has None for the other's field.
+    """
+    held: dict[str, Row] = {}
+    path = source.optional(reasons) if reasons else None
+    for row in source.csv(path, ("name", "reason")) if path else ():
+        if held.setdefault(str(row["name"]).strip(), row) is not row:
+            source.report(row.where, BadRow("a clip has two reasons", f"{row['name']} stood above already"))
+    path = source.optional(words)
+    for row in source.csv(path, ("name", "openset")) if path else ():
+        reason = held.pop(str(row["name"]).strip(), None)
+        yield row.with_fields(reason=reason and reason["reason"])
+    for row in held.values():
+        yield row.with_fields(openset=None)
+
+
 def six_way(row: Row) -> dict[str, Any]:
     """The target of a row with `discrete` and, where the set has one, `valence`."""
     valence = row.get("valence")
