@@ -36,7 +36,7 @@ def read_subtitles(source: Source, *candidates: str) -> dict[str, str]:
     path = source.optional(*candidates)
     found: dict[str, str] = {}
     for row in source.csv(path, ["name"], fallback="gb18030") if path else ():
-        columns = [column for column in _COLUMNS[source.options.language] if column in row]
+        columns = [column for column in _COLUMNS[getattr(source.options, "language", "english")] if column in row]
         if not columns:
             raise UserError(f"{row.file}: no column of a language; it has {', '.join(row)}; accepted: {', '.join(_COLUMNS['english'])}")
         name, said = cells.text(row["name"]), next((text for column in columns if (text := cells.text(row[column]))), None)
