@@ -6,8 +6,9 @@
     python data_prep/aipsy_affect.py aipsy-affect data/aipsy_affect
 
 The four files are conditions, not splits: `condition` in attributes tells them apart, every record is of split `all`. A story and its
-twin are one group, so that none is trained on while the other is tested (`emoreason split`). Neutral stories have the label neutral, whatever emotion their
-row names as that of the twin. Hard newlines within a story become blanks. The text may be passed on with the MIT notice.
+twin are one group, so that none is trained on while the other is tested (`emoreason split`). Neutral stories have the label neutral,
+whatever emotion their row names as that of the twin. Hard newlines within a story become blanks. The text may be passed on with the
+MIT notice.
 """
 
 from collections.abc import Iterator
