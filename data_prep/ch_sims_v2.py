@@ -37,7 +37,8 @@ def read(source: Source) -> Iterator[Row]:
 
 def to_record(row: Row, source: Source) -> Record:
     clip = cells.required_text(row["clip_id"], "clip_id")
-    return opinions.record(row, source, SCALE, clip, *(clip.zfill(digits) for digits in (5, 4)))
+    folder = f"Raw/{opinions.video_id(row['video_id'])}"
+    return opinions.record(row, source, SCALE, clip, *(f"{folder}/{clip.zfill(digits)}.mp4" for digits in (0, 5, 4)))
 
 
 if __name__ == "__main__":

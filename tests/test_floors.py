@@ -38,10 +38,10 @@ FLOORS = [
     Floor("folders of data sets", "conversion.source", "pyarrow"),
     Floor(
         "accounts of conversions, and what some scripts share",
-        "conversion.account conversion.opinions conversion.mer conversion.small_files conversion.pictures",
+        "conversion.account conversion.mer conversion.small_files conversion.pictures",
         "rich",
     ),
-    Floor("scripts that convert", "conversion.script"),
+    Floor("scripts that convert", "conversion.opinions conversion.script"),
     Floor(
         "shaping",
         "allow_list sound_probe "

@@ -3,12 +3,16 @@
 `label` is how negative or positive all of a clip is, the other three what its words, its voice and its picture alone are.
 """
 
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from emoreason.conversion import cells
+from emoreason.conversion import cells, mer
 from emoreason.conversion.faults import BadRow
 from emoreason.conversion.source import Source
 from emoreason.conversion.tables import Row
+from emoreason.faults import UserError
 from emoreason.records import Record
 
 COLUMNS = ("video_id", "clip_id", "text", "label", "mode")
@@ -45,12 +49,39 @@ def unimodal(row: Row, scale: Scale) -> dict[str, Any]:
     return {modality: {"vad": strength(row[name], scale, name)} for modality, name in filled.items()}
 
 
-def record(row: Row, source: Source, scale: Scale, *clips: str) -> Record:
-    """The record of a row, whose clip is the first file of these names, without their ending, in `Raw/<video_id>`; its id has the first name."""
+def standard_folds(source: Source, name: str) -> dict[str, str]:
+    """{video: train, valid or test} from the file of CMU's SDK that lists the three in Python, of which nothing is run; {} without it."""
+    path = source.optional(name)
+    lists = re.findall(r"standard_(train|valid|test)_fold\s*=\s*(\[.*?\])", source.text(path), re.DOTALL) if path else []
+    if path and {split for split, _ in lists} != set(MODES):
+        raise UserError(f"{name}: accepted: three lists named standard_train_fold, standard_valid_fold and standard_test_fold")
+    return {video: split for split, videos in lists for video in cells.items(videos)}
+
+
+def corpus_rows(source: Source, path: Path) -> Iterator[Row]:
+    """The rows of a label.npz as MERTools writes it for such sets, with `name`, `split`, `label` and `text`; see `mer.read_corpora`."""
+    said = mer.read_subtitles(source, "transcription.csv", "transcription-engchi-polish.csv")
+    for row in mer.read_corpora(source, path):
+        yield row.with_fields(label=row["valence"], text=said.get(row["name"]))
+
+
+def split_name(cell: Any) -> tuple[str, str]:
+    """Video and segment of a name like `-s9qJ7ATP7w_3`; ids of YouTube hold `_` too, so the last one counts."""
+    video, _, segment = cells.required_text(cell, "name").rpartition("_")
+    if not video or not segment.isdecimal():
+        raise BadRow("no segment in the name", f"name is {cell!r}; accepted: <video>_<segment>")
+    return video, segment
+
+
+def record(row: Row, source: Source, scale: Scale, clip: str, *paths: str, split: str | None = None, **target: Any) -> Record:
+    """The record of a row: its clip's name stands in its id, and its file is the first of these paths, `Raw/<video_id>/<clip>.mp4` if none.
+
+    `split` is that of the row unless given; `target` has more fields of that.
+    """
     video = video_id(row["video_id"])
     annotation = cells.text(row.get("annotation"))
     return source.record(
-        id=f"{video}_{clips[0]}", split=mode(row), group=video, media=source.video(*(f"Raw/{video}/{clip}.mp4" for clip in clips)),
-        text=cells.text(row["text"]), target={"vad": strength(row["label"], scale), "unimodal": unimodal(row, scale)},
+        id=f"{video}_{clip}", split=split or mode(row), group=video, media=source.video(*(paths or (f"Raw/{video}/{clip}.mp4",))),
+        text=cells.text(row["text"]), target={"vad": strength(row["label"], scale), "unimodal": unimodal(row, scale), **target},
         attributes={"annotation": annotation} if annotation else {},
     )  # fmt: skip
