@@ -15,6 +15,7 @@ from emoreason.commands.bench import bench_app
 from emoreason.commands.cluster import preflight, serve
 from emoreason.commands.export import export
 from emoreason.commands.media import media
+from emoreason.commands.splitting import leaks, split
 from emoreason.commands.terminal import AsJson, Overrides, RecipePath, checked, err, faults_of, flat, out, paged, quiet
 from emoreason.commands.tracking import track
 from emoreason.faults import UserError
@@ -421,6 +422,8 @@ def metric(
 app.command()(media)
 app.command()(export)
 app.command()(annotate)
+app.command()(split)
+app.command()(leaks)
 app.command()(preflight)
 app.command()(serve)
 

@@ -25,9 +25,9 @@ class Floor(NamedTuple):
 FLOORS = [
     Floor("what went wrong", "faults preemption ranks"),
     Floor("what went wrong with an engine", "rollouts.faults"),
-    Floor("words", "emotions taxonomies mentions stated_confidence files secrets"),
+    Floor("words", "emotions taxonomies mentions stated_confidence files secrets record_keys"),
     Floor("what a model writes", "completions"),
-    Floor("what the field knows", "mer_wheels action_units valence compat", "openpyxl"),
+    Floor("what the field knows", "known_overlaps mer_wheels action_units valence compat", "openpyxl"),
     Floor("and makes of it", "wheels action_unit_prototypes action_unit_files"),
     Floor("strictness", "schema trainer_fields zero", "pydantic"),
     Floor("contracts", "checkpoints records recipe rewarding run_dir reward_alarm reward_samples", "yaml pebble"),
@@ -38,33 +38,35 @@ FLOORS = [
     Floor("folders of data sets", "conversion.source", "pyarrow"),
     Floor(
         "accounts of conversions, and what some scripts share",
-        "conversion.account conversion.mer conversion.small_files conversion.pictures",
+        "conversion.account conversion.mer conversion.small_files conversion.pictures conversion.class_folders",
         "rich",
     ),
     Floor("scripts that convert", "conversion.opinions conversion.script"),
     Floor(
         "shaping",
-        "allow_list sound_probe "
+        "linked_media splits allow_list clip_probe sound_probe "
         "recipe_files line prompts curriculum cue_counts pair_balance trackers media packing flops reward_contract topology stage_plan "
         "metrics metrics.sets metrics.text metrics.bootstrap",
         "sklearn scipy",
     ),
     Floor(
         "measures",
-        "exports exports.files exports.samples "
+        "exports exports.files exports.samples fingerprints split_files "
         "media_probe media_tokens augmentation preferences metrics.classification metrics.regression metrics.calibration metrics.cues metrics.wheel "
         "metrics.benchmarks bench tracker_replay",
         "wandb tensorboard",
     ),
     Floor(
         "scores",
+        "fingerprint_store near_duplicates "
         "exports.survey exports.stream media_cache media_findings metrics.evaluation metrics.named confidence rollout_statistics memory_estimate "
         "world_size",
     ),
-    Floor("preflight", "exports.marked media_check preflight metrics.predictions rollout_files record_lengths stage_fit short_line"),
+    Floor("preflight", "leaks exports.marked media_check preflight metrics.predictions rollout_files record_lengths stage_fit short_line"),
     Floor(
         "saved completions",
-        "exports.ms_swift exports.llama_factory exports.verl exports.trl_chat media_report scoring stage_advice node_facts", "huggingface_hub",
+        "leak_report exports.ms_swift exports.llama_factory exports.verl exports.trl_chat media_report scoring stage_advice node_facts",
+        "huggingface_hub",
     ),
     Floor("files of other frameworks", "exports.writing"),
     Floor("templates and answers", "annotate annotate.answers annotate.templates", "jinja2 jsonschema"),
@@ -93,7 +95,10 @@ FLOORS = [
     Floor("runs", "stages stages.sft stages.confidence stages.grpo stages.dpo predict release parity_gate bench_training", "prefix_grouper"),
     Floor("pipeline", "pipeline bench_rollouts bench_resume bench_scale"),
     Floor("desk", "commands commands.terminal", "typer"),
-    Floor("counters", "commands.annotate commands.media commands.export commands.tracking commands.bench commands.cluster commands.topology"),
+    Floor(
+        "counters",
+        "commands.annotate commands.media commands.export commands.splitting commands.tracking commands.bench commands.cluster commands.topology",
+    ),
     Floor("door", "cli"),
     Floor("doormat", "__main__"),
 ]
