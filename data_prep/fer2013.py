@@ -13,11 +13,11 @@ are numbered by the alphabet, where 4 is neutral, 5 sad and 6 surprise: `--order
 words need neither. Hundreds of faces stand in the files twice, some in two splits: `emoreason leaks` finds them.
 """
 
-from argparse import ArgumentParser
 from collections.abc import Iterator
 
 from emoreason.conversion import cells
 from emoreason.conversion.card import Card
+from emoreason.conversion.class_folders import add_order_option, folder_label, picture_rows
 from emoreason.conversion.faults import BadRow
 from emoreason.conversion.pictures import grey_pixels, make_picture
 from emoreason.conversion.script import main
@@ -44,20 +44,16 @@ def read(source: Source) -> Iterator[Row]:
     if table is not None:
         yield from source.csv(table, ("emotion", "pixels", "Usage"))
         return
-    pictures = [path for split in ("train", "val", "validation", "test") for path in source.files(f"{split}/*/*.*")]
-    if not pictures:
+    rows = picture_rows(source, "train", "val", "validation", "test")
+    if not rows:
         raise UserError(f"{source.root}: neither {FILES[0]} nor train/<class>/<picture>; give the folder that holds either (see --help)")
-    if source.options.order is None and (numbers := sorted({path.parent.name for path in pictures if path.parent.name.isdigit()})):
-        raise UserError(f"folders {', '.join(numbers)} are numbers; say with --order whose: official (4 is sad) or folders (4 is neutral)")
-    for path in pictures:
-        name = source.name_of(path)
-        yield Row({"picture": name, "folder": path.parent.name, "split": name.partition("/")[0]}, name, "file")
+    yield from rows
 
 
 def to_record(row: Row, source: Source) -> Record:
     if "picture" in row:
-        identifier, label, image = row["picture"].rpartition(".")[0], label_of_folder(row["folder"], source), source.medium("image", row["picture"])
-        split = row["split"].replace("validation", "val")
+        identifier, label = row["picture"].rpartition(".")[0], folder_label(row["class"], "fer2013_7", source)
+        split, image = row["picture"].partition("/")[0].replace("validation", "val"), source.medium("image", row["picture"])
     else:
         if row["Usage"].strip() not in SPLITS:
             raise BadRow("unknown Usage", f"Usage is {row['Usage']!r}; accepted: {', '.join(SPLITS)}")
@@ -69,15 +65,5 @@ def to_record(row: Row, source: Source) -> Record:
     )  # fmt: skip
 
 
-def label_of_folder(name: str, source: Source) -> str:
-    if not name.isdigit():
-        return cells.label(name, "fer2013_7")
-    return label_from_index(int(name), "fer2013_7" if source.options.order == "official" else "fer2013_7_folders")
-
-
-def add_options(parser: ArgumentParser) -> None:
-    parser.add_argument("--order", choices=("official", "folders"), help="whose numbers a mirror's folders are; needed only where they are numbers")
-
-
 if __name__ == "__main__":
-    main(CARD, read, to_record, __doc__, add_options)
+    main(CARD, read, to_record, __doc__, add_order_option)
