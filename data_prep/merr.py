@@ -85,7 +85,8 @@ def to_record(row: Row, source: Source) -> Record:
     return source.record(
         id=f"{row['grain']}_{name}", dataset=f"{CARD.name}/{row['grain']}", split="all", group=name,
         media=source.video(f"video/{name}", name), text=cells.text(row.get("text")) or row["sentence"],
-        target={"label": cells.label(emotion, "merr_9"), "label_space": "merr_9", "action_units": asserted_action_units(units) if "AU_list" in row else None,
+        target={"label": cells.label(emotion, "merr_9"), "label_space": "merr_9",
+                "action_units": asserted_action_units(units) if "AU_list" in row else None,
                 "reasoning": cells.text(row.get(CAPTIONS[row["grain"]])), "cues": {kind: found for kind, found in cues.items() if found}},
     )  # fmt: skip
 

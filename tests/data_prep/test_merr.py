@@ -19,7 +19,9 @@ TREE = {
     "MERR_fine_grained.json": json.dumps(FINE),
     "MERR_fine_grained.txt": "sample_00000041 64 angry\nsample_00000042 30 fear\nsample_00000043 12 fear\n",
     "MERR_coarse_grained.json": json.dumps({"sample_00000041": {"caption": "He is angry."}, "sample_00000044": {"caption": "A face."}}),
-    "MERR_coarse_grained.txt": "sample_00000041 64 angry\nsample_00000045 9 doubt\nsample_00000046 9 disgust\nsample_00000047 happy\nsample_00000041 64 sad\n",
+    "MERR_coarse_grained.txt": (
+        "sample_00000041 64 angry\nsample_00000045 9 doubt\nsample_00000046 9 disgust\nsample_00000047 happy\nsample_00000041 64 sad\n"
+    ),
     "transcription_en_all.csv": "name,sentence\nsample_00000041,Be quiet.\nsample_00000045,Really?\n",
 }
 
