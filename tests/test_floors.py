@@ -38,7 +38,7 @@ FLOORS = [
     Floor("folders of data sets", "conversion.source", "pyarrow"),
     Floor(
         "accounts of conversions, and what some scripts share",
-        "conversion.account conversion.mer conversion.small_files conversion.pictures conversion.class_folders",
+        "conversion.account conversion.folds conversion.mer conversion.small_files conversion.pictures conversion.class_folders",
         "rich",
     ),
     Floor("scripts that convert", "conversion.opinions conversion.script"),
