@@ -8,16 +8,15 @@ import importlib.metadata
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import av
 import numpy as np
 from PIL import ExifTags, Image
 
-from emoreason.decoding import GET_AGAIN, check_file, clip_stream, opened, packets, quarter_turns
+from emoreason.clip_probe import read_whole_clip
+from emoreason.decoding import GET_AGAIN, check_file
 from emoreason.face_count import FaceCount
 from emoreason.faults import UserError
 from emoreason.files import sha256
@@ -172,66 +171,10 @@ def _look_at_picture(path: Path, faces: FaceCount | None) -> Found:
 
 
 def _look_at_clip(path: Path, faces: FaceCount | None) -> Found:
-    """Frames are decoded, counted and forgotten; those that training never shows, before the first keyframe, count for nothing."""
-    seen = _Frames(faces)
-    with opened(path, "clip") as container:
-        stream = clip_stream(container, path)
-        stream.codec_context.thread_count = 1  # the workers share the processors
-        has_sound = any(one.codec_context for one in container.streams.audio)
-        stated = container.duration and container.duration / av.time_base
-        for frame in _shown_frames(container, stream, path):
-            seen.add(frame, stream)
-        rate = float(stream.average_rate) if stream.average_rate else None
-        name = container.format.name
-    if not seen.num:
-        raise UserError(f"{path}: damaged: no frame can be decoded; {GET_AGAIN}")
-    if seen.num_damaged:
-        raise UserError(f"{path}: {seen.num_damaged} of {seen.num} frames are damaged; {GET_AGAIN}")
-    seconds = seen.seconds(rate)
-    return Found(format=name, width=seen.size[0], height=seen.size[1], rotation=seen.turns % 4 * 90, num_frames=seen.num, seconds=seconds,
-                 stated_seconds=stated, fps=seen.num / seconds if seconds else rate, sound=read_sound_track(path) if has_sound else None,
+    clip = read_whole_clip(path, faces)
+    return Found(format=clip.format, width=clip.width, height=clip.height, rotation=clip.rotation, num_frames=clip.num_frames, seconds=clip.seconds,
+                 stated_seconds=clip.stated_seconds, fps=clip.fps, sound=read_sound_track(path) if clip.has_sound else None,
                  faces=faces and faces.share)  # fmt: skip
-
-
-def _shown_frames(container: av.container.InputContainer, stream: av.VideoStream, path: Path) -> Iterator[av.VideoFrame]:
-    """Frames from the first keyframe on."""
-    begun, first = False, None
-    for packet in packets(container, path):
-        if packet.stream.index != stream.index:
-            continue
-        begun = begun or bool(packet.size and packet.is_keyframe)
-        for frame in packet.decode() if begun else ():
-            first = frame.pts if first is None else first
-            if frame.pts is None or frame.pts >= first:
-                yield frame
-
-
-class _Frames:
-    """Counts over the frames of a clip."""
-
-    def __init__(self, faces: FaceCount | None):
-        self.faces, self.num, self.num_damaged, self.size, self.turns = faces, 0, 0, (0, 0), 0
-        self._start = self._end = self._next_look = None
-
-    def add(self, frame: av.VideoFrame, stream: av.VideoStream) -> None:
-        if not self.num:
-            self.turns = quarter_turns(frame, stream)
-            self.size = (frame.width, frame.height) if self.turns % 2 == 0 else (frame.height, frame.width)
-            frame.to_ndarray(format="rgb24")  # some layouts of pixels decode but cannot be shown
-        self.num += 1
-        self.num_damaged += frame.is_corrupt
-        if frame.time is not None:
-            self._start = frame.time if self._start is None else min(self._start, frame.time)
-            self._end = max(self._end or frame.time, frame.time + float((frame.duration or 0) * frame.time_base))
-        if self.faces and (self._next_look is None or (frame.time or 0) >= self._next_look):
-            self._next_look = (frame.time or 0) + 1.0
-            self.faces.add(np.rot90(frame.to_ndarray(format="rgb24"), self.turns))
-
-    def seconds(self, rate: float | None) -> float | None:
-        """From the first frame to the end of the last; by the rate where the container knows no times."""
-        if self._start is not None and self._end > self._start:
-            return self._end - self._start
-        return self.num / rate if rate else None
 
 
 # Sounds.
