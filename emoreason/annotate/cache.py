@@ -36,7 +36,8 @@ class AnswerCache:
         rows = whole_rows(content)
         for row in rows:
             try:
-                self._replies[row.pop("key")] = Reply(**row)
+                key = row.pop("key")
+                self._replies[key] = Reply(**row)
             except (KeyError, TypeError) as error:
                 raise UserError(f"{path}: a row is no saved answer ({error}); give another --cache") from error
         if content.strip() and not rows and b"\n" in content.strip():

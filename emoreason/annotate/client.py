@@ -191,9 +191,10 @@ def checked_url(base_url: str) -> str:
         url = httpx.URL(base_url)
     except (httpx.InvalidURL, ValueError):
         url = httpx.URL("")
+    port = 80 if url.port is None else url.port
     if url.userinfo:
         raise UserError(f"--server: a password in an address is shown and logged; set {KEY_VARIABLES[0]} in the environment instead")
-    if url.scheme not in ("http", "https") or not url.host or not 0 < (url.port or 80) < 65536 or url.query:
+    if url.scheme not in ("http", "https") or not url.host or not 0 < port < 65536 or url.query:
         raise UserError(f"--server {base_url!r}; accepted: http://HOST:PORT or https://HOST:PORT")
     return base_url.rstrip("/").removesuffix("/v1").rstrip("/")
 

@@ -74,7 +74,6 @@ class Work:
     counts: Counts = field(default_factory=Counts)
     stopped: str | None = None
     """Why the rest was not reached; None when all was."""
-    is_interrupted: bool = False
 
     def __post_init__(self) -> None:
         self.outcomes = [Outcome() for _ in self.asks]
@@ -111,7 +110,7 @@ def run_work(work: Work, client: ChatClient) -> None:
         with start_blocking_portal() as portal:
             portal.call(_ask_all, work, client)
     except KeyboardInterrupt:
-        work.stopped, work.is_interrupted = "interrupted", True
+        work.stopped = "interrupted"
 
 
 async def _ask_all(work: Work, client: ChatClient) -> None:
