@@ -128,7 +128,7 @@ def _look_at_all(
     known: dict[Path, str | None] = {path: cache.digest(path) for path, _ in wanted}
     if not cache.is_empty:
         unknown = [path for path, content in known.items() if content is None]
-        hashed = _in_workers(digest, [(path,) for path in unknown], options, lambda number: done("hashing", number, len(unknown)))
+        hashed = in_workers(digest, [(path,) for path in unknown], options, lambda number: done("hashing", number, len(unknown)))
         for path, content in zip(unknown, hashed, strict=True):
             known[path] = content if isinstance(content, str) else None
     found = {one: (known[one[0]], kept) for one in wanted if (kept := cache.found(known[one[0]], names[one]))}
@@ -136,7 +136,7 @@ def _look_at_all(
     waiting = [one for one in wanted if one not in found]
     tasks = [(path, kind, options.count_faces, options.limits.max_megabytes) for path, kind in waiting]
     done("decoding", len(found), len(wanted))
-    looks = _in_workers(look, tasks, options, lambda number: done("decoding", len(found) + number, len(wanted)))
+    looks = in_workers(look, tasks, options, lambda number: done("decoding", len(found) + number, len(wanted)))
     made = {}
     for one, looked in zip(waiting, looks, strict=True):
         if not isinstance(looked, Looked):
@@ -147,7 +147,7 @@ def _look_at_all(
     return found | made
 
 
-def _in_workers(function: Callable, tasks: list[tuple], options: Options, done: Callable[[int], None]) -> Iterator[Any]:
+def in_workers(function: Callable, tasks: list[tuple], options: Options, done: Callable[[int], None]) -> Iterator[Any]:
     """The results in the order of the tasks; for one that crashed its worker or took too long, a `Found` that says so."""
     if not tasks:
         return
