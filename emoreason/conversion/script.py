@@ -255,6 +255,13 @@ def _counted(rows: Iterable[Row], console: Console | None) -> Iterator[Row]:
             yield row
 
 
+def count(text: str) -> int:
+    """An argument of a script's own that is a whole number from 1 on, for argparse's `type`."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}; accepted: a whole number from 1 on")
+    return int(text)
+
+
 def _parser(card: Card, doc: str, add_options: Callable[[argparse.ArgumentParser], None] | None) -> argparse.ArgumentParser:
     facts = f"access: {card.access}\nlicence: {card.licence}\nlabels: {card.labels}\nsplits: {card.splits}\nverified: {card.verified}"
     unsure = f"\nunsure: {card.inferred}" if card.inferred else ""
