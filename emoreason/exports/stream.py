@@ -39,7 +39,7 @@ def stream_records(path: Path, faults: list[str], progress: Progress = lambda do
             for number, line in enumerate(file, start=1):
                 done += len(line)
                 progress(done, total)
-                record = _read_line(line, f"{path}:{number}", faults) if line.strip() else None
+                record = _read_line(line.removesuffix("\n"), f"{path}:{number}", faults) if line.strip() else None
                 if record is None:
                     continue
                 if record.id in lines_of:
