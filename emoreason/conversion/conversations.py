@@ -1,4 +1,4 @@
-"""Chats as trainers write them: turns of LLaVA, ms-swift and Qwen, the pictures they name, and answers with tags."""
+"""Chats as trainers write them: turns of LLaVA, ms-swift and Qwen, the pictures they name, options, and answers with tags."""
 
 import re
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from emoreason.conversion.tables import Row
 
 _PLACEHOLDER = re.compile(r"<(?:image|video|audio)>\s*")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://|[A-Za-z]:(?=/)", re.ASCII)
+_OPTION = re.compile(r"\(([A-Z])\)\s*")
 _ASKING, _ANSWERING = ("user", "human"), ("assistant", "gpt")
 
 
@@ -82,6 +83,34 @@ def read_answer(text: str, kind: AnswerKind) -> Completion:
     if found.problems:
         raise BadRow("an answer breaks its template", f"{'; '.join(found.problems)} ({text[:60]!r})")
     return found
+
+
+def split_options(question: str) -> tuple[str, list[str]]:
+    """A question without the options that it ends with, and these without their letters, up to the end of the last one's line.
+
+    >>> split_options("Which emotion? (A) anger (B) joy")
+    ('Which emotion?', ['anger', 'joy'])
+    """
+    first, *rest = _OPTION.split(question)
+    letters, texts = rest[::2], [text.strip().strip(",;").strip() for text in rest[1::2]]
+    if len(letters) < 2 or letters != [chr(ord("A") + place) for place in range(len(letters))]:
+        return question, []
+    return first.strip(), [*texts[:-1], texts[-1].split("\n")[0].strip()]
+
+
+def chosen_options(answer: str, options: list[str]) -> list[str]:
+    """The options that an answer names: by letters (`B`, `(B) joy`, `B. joy`, `ABK`), or by the whole text of one.
+
+    Raises:
+        BadRow: it names none, or a letter that no option has.
+    """
+    letters = _OPTION.findall(answer) or re.findall(r"^([A-Z])[.:)]\s", answer) or list(re.sub(r"[\s,.]", "", answer))
+    places = [ord(letter) - ord("A") for letter in dict.fromkeys(letters)]
+    if places and all(0 <= place < len(options) for place in places):
+        return [options[place] for place in places]
+    if same := [option for option in options if option.casefold() == answer.casefold().strip(" .")]:
+        return same[:1]
+    raise BadRow("answer is no option", f"answer {answer[:60]!r} with {len(options)} options")
 
 
 def _content(content: Any) -> tuple[str, list[str]]:

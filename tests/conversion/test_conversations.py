@@ -2,7 +2,7 @@
 
 import pytest
 
-from emoreason.conversion.conversations import places_of, read_answer, read_conversation
+from emoreason.conversion.conversations import chosen_options, places_of, read_answer, read_conversation, split_options
 from emoreason.conversion.faults import BadRow
 from emoreason.conversion.tables import Row
 
@@ -37,3 +37,25 @@ def test_an_answer_is_read_with_the_tags_that_stand_in_it() -> None:
     assert (free.think, free.answers, free.confidence) == ("Lips up.", ["joy"], 0.8)
     with pytest.raises(BadRow, match="<human> is missing"):
         read_answer("<think><element>sky</element><analysis>calm</analysis></think><answer>awe</answer>", "label")
+
+
+@pytest.mark.parametrize(("question", "found"), [
+    ("Which? (A) anger, (B) joy", ("Which?", ["anger", "joy"])),
+    ("Which?\n(A) anger\n(B) joy\nOnly the letter.", ("Which?", ["anger", "joy"])),
+    ("Is (A) the man?", ("Is (A) the man?", [])),
+    ("Which? (B) anger (A) joy", ("Which? (B) anger (A) joy", [])),
+])  # fmt: skip
+def test_options_leave_a_question_where_their_letters_rise(question: str, found: tuple) -> None:
+    assert split_options(question) == found
+
+
+@pytest.mark.parametrize(("answer", "found"), [("B", ["joy"]), ("(B) joy", ["joy"]), ("B. joy", ["joy"]), ("C,A", ["fear", "anger"]),
+                                               ("AA", ["anger"]), ("Joy.", ["joy"])])  # fmt: skip
+def test_options_are_chosen_by_letter_or_text(answer: str, found: list[str]) -> None:
+    assert chosen_options(answer, ["anger", "joy", "fear"]) == found
+
+
+@pytest.mark.parametrize("answer", ["D", "(D) awe", "awe", "AD", "joy and fear"])
+def test_an_answer_that_is_no_option_is_bad(answer: str) -> None:
+    with pytest.raises(BadRow, match="3 options"):
+        chosen_options(answer, ["anger", "joy", "fear"])
