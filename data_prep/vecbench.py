@@ -21,7 +21,7 @@ from typing import Any
 from emoreason.completions import Completion
 from emoreason.conversion import cells
 from emoreason.conversion.card import Card
-from emoreason.conversion.conversations import Conversation, named_images, places_of, read_answer, read_conversation
+from emoreason.conversion.conversations import Conversation, named_images, only_one, places_of, read_answer, read_conversation
 from emoreason.conversion.faults import BadRow, LeftOut
 from emoreason.conversion.script import main
 from emoreason.conversion.source import Source
@@ -63,12 +63,10 @@ def to_record(row: Row, source: Source) -> Record:
         raise BadRow("unknown task", f"task {task!r}; accepted: {', '.join(SPACES)}")
     task, space = task and task.replace("Unbaised", "Unbiased"), SPACES.get(task or "", "open")
     turns = read_conversation(row) if split != "test" or "image_path" not in row else Conversation("", None, named_images(row))
-    if len(turns.images) != 1:
-        raise BadRow("not one picture", f"{len(turns.images)} pictures; accepted: one")
     answer = read_answer(turns.answer, "label") if turns.answer and split != "test" else Completion()
     if split in ("stage1", "stage2") and answer.think is None:
         raise BadRow("no reasoning", f"no <think> in {str(turns.answer)[:60]!r}")
-    image = source.medium("image", *places_of(turns.images[0]))
+    image = source.medium("image", *places_of(only_one(turns.images)))
     attributes: dict[str, Any] = {"task": task, "candidates": [cells.label(word, space) for word in cells.items(row.get("candidates"))],
                                   "confidence": answer.confidence}  # fmt: skip
     return source.record(

@@ -57,6 +57,13 @@ def named_images(row: Row) -> list[str]:
     return []
 
 
+def only_one(images: list[str]) -> str:
+    """The path of the one picture that there should be."""
+    if len(images) != 1:
+        raise BadRow("not one picture", f"{len(images)} pictures; accepted: one")
+    return images[0]
+
+
 def places_of(path: str) -> list[str]:
     """Where below the media folder a path of the authors' machine may lie: all of it, then without its first folders; the last one stays.
 
