@@ -1,9 +1,12 @@
 """What a script of data_prep/ made of a small tree with a data set's true layout; the fixture `convert` runs one."""
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from openpyxl import Workbook
 
 from emoreason.records import Record, read_records
 
@@ -44,3 +47,13 @@ def plant(folder: Path, tree: Tree) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)
     return folder
+
+
+def workbook(*rows: tuple) -> bytes:
+    """The content of an .xlsx whose one sheet has these rows."""
+    book, file = Workbook(), io.BytesIO()
+    book.active.title = "Sheet1"
+    for row in rows:
+        book.active.append(row)
+    book.save(file)
+    return file.getvalue()
