@@ -62,7 +62,7 @@ FLOORS = [
         "exports.survey exports.stream media_cache media_findings metrics.evaluation metrics.named confidence rollout_statistics memory_estimate "
         "world_size",
     ),
-    Floor("preflight", "leaks exports.marked media_check preflight metrics.predictions rollout_files record_lengths stage_fit short_line"),
+    Floor("preflight", "leaks exports.marked media_check preflight bench_data metrics.predictions rollout_files record_lengths stage_fit short_line"),
     Floor(
         "saved completions",
         "leak_report exports.ms_swift exports.llama_factory exports.verl exports.trl_chat media_report scoring stage_advice node_facts",

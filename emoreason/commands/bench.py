@@ -31,6 +31,38 @@ def bench_rewards(as_json: AsJson = False) -> None:
     out.print(table)
 
 
+@bench_app.command("data")
+def bench_data(
+    rows: Annotated[int, typer.Option(min=1, help="Rows of each data set.")] = 200_000,
+    scripts: Annotated[Path, typer.Option(help="The folder of the scripts.")] = Path("data_prep"),
+    as_json: AsJson = False,
+) -> None:
+    """Rows that scripts of data_prep/ convert in a second, and their peak of memory: a CSV set and one of JSON Lines.
+
+    Each has made-up rows in the data set's own layout: MELD with a clip a row, VECBench over a thousand pictures. A script runs as users
+    run it, in a process of its own, its start included, on one core.
+
+    limit: rows a second of reading the same table by Python's csv or json and writing every row as JSON, with nothing in between.
+
+    reached: our speed as a share of it. Between the two lie validation of every field, labels, ids that are unique, a look at each file,
+    hashes of all that is read and written, and the records of each split written a second time.
+
+    Example: emoreason bench data --rows 1000000
+    """
+    from emoreason.bench_data import measure
+
+    with err.status("data") as status:
+        found = measure(rows, scripts, status.update)
+    if as_json:
+        print(json.dumps(found))
+        return
+    table = Table("data set", "rows", "rows a second", "limit", "reached", "peak, MB")
+    for row in found:
+        speeds = [f"{row[name]:,}" for name in ("rows_per_second", "limit_rows_per_second")]
+        table.add_row(f"{row['data_set']} ({row['kind']})", f"{row['rows']:,}", *speeds, f"{row['reached']:.2f}", f"{row['peak_mb']:,.0f}")
+    out.print(table)
+
+
 Quick = Annotated[bool, typer.Option("--quick", help="The small corner of the grid, in half a minute.")]
 MaxTokens = Annotated[int | None, typer.Option("--max-tokens", min=1, help="Leave out rows whose padded batch has more tokens than this.")]
 PlotPath = Annotated[Path | None, typer.Option("--plot", help="Draw the ratio against the prompt's tokens, the limit dashed.", metavar="FILE.png")]

@@ -143,7 +143,7 @@ class _Writer:
     """Records and faults as they come, under names of their own until all is whole."""
 
     def __init__(self, out: Path):
-        self.out, self._files, self._digests = out, {}, {}
+        self.out, self._files, self._digests, self._names = out, {}, {}, {}
 
     def __enter__(self) -> "_Writer":
         try:
@@ -167,7 +167,9 @@ class _Writer:
     def write(self, record: Record) -> None:
         line = record.model_dump_json(exclude_defaults=True).encode() + b"\n"
         self._write(RECORDS, line)
-        self._write(f"{_file_name(record.split)}.jsonl", line)
+        if record.split not in self._names:
+            self._names[record.split] = f"{_file_name(record.split)}.jsonl"
+        self._write(self._names[record.split], line)
 
     def write_fault(self, fault: dict[str, str]) -> None:
         self._write(FAULTS, json.dumps(fault, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")

@@ -263,24 +263,27 @@ class Source:
             self._check_inside(path, self.media_dir)
             listing = {}
             with os.scandir(path) as entries:
-                for entry in sorted(entries, key=lambda entry: entry.name):
+                for entry in entries:
                     if entry.is_dir():
                         continue
                     if entry.is_symlink():
                         self._check_inside(path / entry.name, self.media_dir)
-                    listing.setdefault(_folded(entry.name), entry.name)
-                    listing[entry.name] = entry.name
+                    name, folded = entry.name, _folded(entry.name)
+                    known = listing.get(folded)
+                    if known is None or (known != folded and name < known):  # of names that differ in case alone, always the same one
+                        listing[folded] = name
+                    listing[name] = name
         self._listings[folder] = listing
         if len(self._listings) > _KEPT_FOLDERS:
             self._listings.popitem(last=False)
         return listing
 
     def _check_content(self, found: str, kind: str) -> None:
-        path = self.media_dir / found
-        size = path.stat().st_size
+        path = f"{self.media_dir}/{found}"  # pathlib would take most of the time
+        size = os.stat(path).st_size
         if size == 0:
             raise BadRow(f"{kind} is empty", f"{found}: the file is empty; copy or download it again")
-        if size < _POINTER_BYTES and _is_pointer(path):
+        if size < _POINTER_BYTES and _is_pointer(Path(path)):
             raise BadRow(f"{kind} is a Git LFS pointer", f"{found}: a pointer of Git LFS, not the {kind} itself; fetch it: git lfs pull")
 
     def _check_inside(self, path: Path, folder: Path) -> None:
@@ -317,7 +320,7 @@ def _folder(path: Path) -> Path:
 
 
 def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
 def _is_pointer(path: Path) -> bool:
