@@ -51,7 +51,7 @@ FLOORS = [
     ),
     Floor(
         "measures",
-        "exports exports.files exports.samples fingerprints split_files "
+        "exports exports.pictures exports.samples fingerprints split_files "
         "media_probe media_tokens augmentation preferences metrics.classification metrics.regression metrics.calibration metrics.cues metrics.wheel "
         "metrics.benchmarks bench tracker_replay",
         "wandb tensorboard",
@@ -59,10 +59,14 @@ FLOORS = [
     Floor(
         "scores",
         "fingerprint_store near_duplicates "
-        "exports.survey exports.stream media_cache media_findings metrics.evaluation metrics.named confidence rollout_statistics memory_estimate "
+        "exports.survey exports.files media_cache media_findings metrics.evaluation metrics.named confidence rollout_statistics memory_estimate "
         "world_size",
     ),
-    Floor("preflight", "leaks exports.marked media_check preflight bench_data metrics.predictions rollout_files record_lengths stage_fit short_line"),
+    Floor(
+        "preflight",
+        "exports.marked exports.stream "
+        "leaks media_check preflight bench_data metrics.predictions rollout_files record_lengths stage_fit short_line",
+    ),
     Floor(
         "saved completions",
         "leak_report exports.ms_swift exports.llama_factory exports.verl exports.trl_chat media_report scoring stage_advice node_facts",

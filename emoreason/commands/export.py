@@ -29,7 +29,7 @@ def export(
     """Records as rows that ms-swift, LLaMA-Factory, verl or TRL train on, with the very prompts and targets that a stage here shows.
 
     sft writes prompts and targets, grpo prompts with what rewards ask for, dpo the `preference` of each record, such as those in the
-    pairs.jsonl of a run. What a framework cannot read is left out and counted by reason, in the table and in NAME.export.json beside OUT;
+    pairs.jsonl of a run. What a framework cannot read is left out and counted by reason, in the table and in OUT.export.json;
     a text that says <image> is such a thing where that stands for a picture. LLaMA-Factory's entry is put into dataset_info.json.
     Ends with 1 where nothing could be exported.
 

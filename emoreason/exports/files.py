@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from emoreason.exports.pictures import is_seen_otherwise, redrawn
 from emoreason.faults import UserError
 
 MediaMode = Literal["relative", "absolute", "copy", "embed"]
@@ -120,11 +121,14 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class Places:
-    """Where a medium lies for who reads the exported file; calling it copies or reads the medium where that is asked for."""
+    """Where a medium lies for who reads the exported file; calling it copies or reads the medium where that is asked for.
+
+    Copied and embedded pictures are drawn anew where another reader would see them otherwise than our own.
+    """
 
     def __init__(self, records_dir: Path, out: Path, mode: MediaMode):
         self._records_dir, self._out, self._mode = records_dir, out, mode
-        self._copied: set[str] = set()
+        self._copied: dict[str, str] = {}
 
     def __call__(self, name: str) -> str | bytes:
         source = self._records_dir / name
@@ -132,20 +136,24 @@ class Places:
             case "absolute":
                 return str(source.absolute())
             case "embed":
-                return _read(source)
+                return redrawn(source) if is_seen_otherwise(source) else _read(source)
             case "copy":
-                return self._copy(source, name)
+                if name not in self._copied:
+                    self._copied[name] = _relative(self._copy(source, name))
+                return self._copied[name]
         return _relative(os.path.relpath(source.absolute(), self._out.parent.absolute()).replace(os.sep, "/"))
 
     def _copy(self, source: Path, name: str) -> str:
         beside = f"{self._out.stem}_media/{name}"
-        target = self._out.parent / beside
-        if name not in self._copied and not _same(source, target):
+        if is_seen_otherwise(source):
+            beside += "" if name.lower().endswith(".png") else ".png"
+            with replacing(self._out.parent / beside) as temporary:
+                temporary.write_bytes(redrawn(source))
+        elif not _same(source, target := self._out.parent / beside):
             with replacing(target) as temporary:
                 shutil.copyfile(source, temporary)
                 shutil.copystat(source, temporary)
-        self._copied.add(name)
-        return _relative(beside)
+        return beside
 
 
 def _read(path: Path) -> bytes:

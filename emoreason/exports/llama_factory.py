@@ -35,7 +35,7 @@ def schema(kind: Kind, survey: Survey, embed: bool) -> pa.Schema:
     return pa.schema({"id": pa.string(), "messages": pa.list_(TURN), **path_types(_kinds(survey), survey), **answers, **clip_types(survey)})
 
 
-def row(sample: Sample, kind: Kind, survey: Survey) -> dict[str, Any]:
+def row(sample: Sample, kind: Kind, survey: Survey, number: int) -> dict[str, Any]:
     heard = survey.clip_style == "clips with their sound"
     media = tuple(file for one in sample.media for file in _with_sound(one))
     made = {"id": sample.id, "messages": messages(sample, sample.answer if kind == "sft" else None, media)}

@@ -44,7 +44,7 @@ def schema(kind: Kind, survey: Survey, embed: bool) -> pa.Schema:
     return pa.schema({**types, **marked.clip_types(survey), **marked.reward_types(kind)})
 
 
-def row(sample: Sample, kind: Kind, survey: Survey) -> dict[str, Any]:
+def row(sample: Sample, kind: Kind, survey: Survey, number: int) -> dict[str, Any]:
     made = {"id": sample.id, "messages": marked.messages(sample, sample.answer), **marked.path_columns(sample.media, survey.kinds)}
     if kind == "dpo" and survey.has_rejected_media:
         other = sample.rejected_media or sample.media
@@ -74,4 +74,4 @@ def read(row: dict[str, Any]) -> Sample:
 
 def how_to_load(out: Path, kind: Kind, survey: Survey) -> str:
     command = {"sft": "swift sft", "grpo": "swift rlhf --rlhf_type grpo", "dpo": "swift rlhf --rlhf_type dpo"}[kind]
-    return f"{'ROOT_IMAGE_DIR=<the folder of this file> ' if survey.kinds else ''}{command} --dataset {out.name}"
+    return f"{command} --dataset {out.name}" + (", started in the folder of this file" if survey.kinds else "")

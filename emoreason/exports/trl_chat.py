@@ -54,7 +54,7 @@ def _feature(kind: pa.DataType) -> dict[str, Any]:
     return {"dtype": str(kind), "_type": "Value"}
 
 
-def row(sample: Sample, kind: Kind, survey: Survey) -> dict[str, Any]:
+def row(sample: Sample, kind: Kind, survey: Survey, number: int) -> dict[str, Any]:
     prompt = [_turn("system", sample.system)] if sample.system is not None else []
     prompt.append(_turn("user", sample.user, len(sample.media)))
     made = {"id": sample.id, "prompt": prompt}

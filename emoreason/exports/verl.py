@@ -43,11 +43,11 @@ def schema(kind: Kind, survey: Survey, embed: bool) -> pa.Schema:
     if kind == "sft":
         return pa.schema({"id": text, "messages": turns, **media})
     truth = pa.struct({"style": text, "ground_truth": text})
-    extra = pa.struct({"id": text, **{name: one for name, one in reward_types(kind).items() if name != "solution"}})
+    extra = pa.struct({"index": pa.int64(), "id": text, **{name: one for name, one in reward_types(kind).items() if name != "solution"}})
     return pa.schema({"data_source": text, "prompt": turns, **media, "ability": text, "reward_model": truth, "extra_info": extra})
 
 
-def row(sample: Sample, kind: Kind, survey: Survey) -> dict[str, Any]:
+def row(sample: Sample, kind: Kind, survey: Survey, number: int) -> dict[str, Any]:
     media: dict[str, list] = {f"{held}s": [] for held in survey.kinds}
     for one in sample.media:
         media[f"{one.kind}s"].append(_mapping(one))
@@ -57,7 +57,7 @@ def row(sample: Sample, kind: Kind, survey: Survey) -> dict[str, Any]:
     truth = {"style": "rule", "ground_truth": columns.pop("solution")}
     return {
         "data_source": columns["dataset"], "prompt": messages(sample), **media, "ability": ABILITY, "reward_model": truth,
-        "extra_info": {"id": sample.id, **columns},
+        "extra_info": {"index": number, "id": sample.id, **columns},
     }  # fmt: skip
 
 
@@ -77,6 +77,7 @@ def read(row: dict[str, Any]) -> Sample:
         return Sample(row["id"], **said, media=tuple(files))
     extra = dict(row["extra_info"])
     columns = {"solution": row["reward_model"]["ground_truth"]}
+    extra.pop("index")
     return Sample(extra.pop("id"), **said, media=tuple(files), columns=columns | extra)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from emoreason.exports import llama_factory, ms_swift, trl_chat, verl
 from emoreason.exports.files import WRITERS, MediaMode, Places, check_out, replacing
+from emoreason.exports.pictures import is_seen_otherwise
 from emoreason.exports.samples import Kind, Sample, Style, samples_of
 from emoreason.exports.stream import checked_records, stream_records
 from emoreason.exports.survey import Survey
@@ -55,7 +56,7 @@ class Report:
     rows_left_out: Reasons = field(default_factory=Reasons)
     """Rows, of records that gave others."""
     notes: Reasons = field(default_factory=Reasons)
-    """Rows that do not say all, and who has to say it."""
+    """Records whose rows do not say all, and what has to be done about it."""
     how_to_load: str = ""
 
     def plain(self) -> dict[str, Any]:
@@ -111,7 +112,7 @@ class Export:
 
 
 def export(job: Export, progress: Progress = lambda what, done, total: None) -> Report:
-    """Write the file, what belongs beside it, and `<name>.export.json` with the counts; nothing where no record can be exported.
+    """Write the file, what belongs beside it, and `OUT.export.json` with the counts; nothing where no record can be exported.
 
     Raises:
         UserError: with every fault of the records, media that are not there included.
@@ -126,8 +127,9 @@ def export(job: Export, progress: Progress = lambda what, done, total: None) -> 
     with replacing(job.out) as temporary:
         with WRITERS[job.out.suffix](temporary, schema) as writer:
             for record in stream_records(job.records_path, [], lambda done, total: progress("writing", done, total)):
-                for sample in _counted(job, record, survey, report):
-                    writer.write(job.format.row(sample.placed(place), job.kind, survey))
+                first = report.rows
+                for number, sample in enumerate(_counted(job, record, survey, report), start=first):
+                    writer.write(job.format.row(sample.placed(place), job.kind, survey, number))
         if writer.late:
             raise UserError(f"{job.out}: {', '.join(writer.late)}: empty in the first 10 MB, from which JSON loaders learn the types of columns; "
                             f"export to {job.out.with_suffix('.parquet').name}, which states them")
@@ -152,9 +154,18 @@ def _counted(job: Export, record: Record, survey: Survey, report: Report) -> lis
             report.rows_left_out.add(reason, record.id)
     else:
         report.left_out.add(reasons[0], record.id)
-    for note in [note for sample in kept for note in job.format.notes(sample, job.kind)] + _pair_notes(record, kept):
+    notes = [note for sample in kept for note in job.format.notes(sample, job.kind)]
+    for note in dict.fromkeys([*notes, *_pair_notes(record, kept), *_picture_notes(job, kept)]):
         report.notes.add(note, record.id)
     return kept
+
+
+def _picture_notes(job: Export, kept: list[Sample]) -> list[str]:
+    pictures = {path for sample in kept for one in (*sample.media, *sample.rejected_media) if one.kind == "image" or one.fps for path in one.paths}
+    if not any(is_seen_otherwise(job.records_path.parent / path) for path in pictures):
+        return []
+    done = "it was drawn anew" if job.media in ("copy", "embed") else "--media copy draws it anew"
+    return [f"a picture is transparent or turned by EXIF, which not all readers see as here: {done}"]
 
 
 def _pair_notes(record: Record, kept: list[Sample]) -> list[str]:
@@ -171,4 +182,4 @@ def _write_beside(job: Export, survey: Survey, report: Report) -> None:
             "records_sha256": sha256(job.records_path)}  # fmt: skip
     style = {"template": asdict(job.style.template), "prompt": job.style.prompt.model_dump(), "label_space": job.style.label_space,
              "think_from": job.style.think_from}  # fmt: skip
-    write_json(job.out.with_suffix(".export.json"), {**said, **style, **report.plain()})
+    write_json(job.out.with_name(f"{job.out.name}.export.json"), {**said, **style, **report.plain()})

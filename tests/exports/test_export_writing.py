@@ -41,7 +41,7 @@ def test_counts_add_up_in_the_report_and_beside_the_file(tmp_path: Path) -> None
         "its target breaks the template: <think> is empty": 2, "its target breaks the template: <think> stands 2 times": 1,
         "a text says <video>, which verl takes for a medium": 1, "sound: verl decodes none": 1,
     }  # fmt: skip
-    said = read_json(tmp_path / "out.export.json")
+    said = read_json(tmp_path / "out.parquet.export.json")
     assert (said["records_file"], said["records_sha256"], said["exported"]) == ("records.jsonl", sha256(path), 1)
     assert said["left_out"][0] == {"reason": "its target breaks the template: <think> is empty", "count": 2, "examples": ["b", "f"]}
     assert str(tmp_path) not in json.dumps(said)
