@@ -60,14 +60,14 @@ def read(source: Source) -> Iterator[Row]:
 
 
 def to_record(row: Row, source: Source) -> Record:
-    clip = _stem(cells.required_text(row["clip"], "clip"))
+    clip, labels = _stem(cells.required_text(row["clip"], "clip")), _labels(row, source)
     chinese, english = row["captions"] or (None, None)
     attributes = {"caption_chinese": chinese} if chinese else {}
     if source.options.set == "compound":
         attributes["compound"] = row["word"]
     return source.record(
         id=clip, split=row["split"], fold=row["fold"], group=clip, media=source.video(*(f"{folder}/{clip}.mp4" for folder in CLIPS)),
-        target={**_labels(row, source), "label_space": SPACE, "cues": {"video": [english]} if english else {}}, attributes=attributes,
+        target={**labels, "label_space": SPACE, "cues": {"video": [english]} if english else {}}, attributes=attributes,
     )  # fmt: skip
 
 
