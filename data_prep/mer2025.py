@@ -4,17 +4,17 @@
       video/<name>.mp4                    132,171 clips, most without labels
       subtitle_chieng.csv                 name, chinese, english
       track1_train_disdim.csv             name, discrete, valence      part track1
-      track2_train_mercaptionplus.csv     name, openset                part mercaptionplus
+      track2_train_mercaptionplus.csv     name, openset                part mer_caption_plus
       track3_train_mercaptionplus.csv     name, reason
-      track2_train_ovmerd.csv             name, openset                part ovmerd
+      track2_train_ovmerd.csv             name, openset                part ov_merd
       track3_train_ovmerd.csv             name, reason
-      track1_test_dis.csv  track2_test.csv  ovlabel.csv                tests, where you have them: track1, ov, ovmerdplus
+      track1_test_dis.csv  track2_test.csv  ovlabel.csv                tests, where you have them: track1, ov, ov_merd_plus
 
     python data_prep/mer2025.py mer2025-dataset data/mer2025
-    python data_prep/mer2025.py mer2025-dataset data/ov_merd --part ovmerd --language chinese
+    python data_prep/mer2025.py mer2025-dataset data/ov_merd --part ov_merd --language chinese
 
-Words and reasons of a clip become one record. A clip may be in several parts, so ids put the part in front (`ovmerd_sample_00000002`),
-`dataset` is mer2025/ovmerd and the like, and the clip is the group. `openset` is a list as Python writes it, or words with commas; a row
+Words and reasons of a clip become one record. A clip may be in several parts, so ids put the part in front (`ov_merd_sample_00000002`),
+`dataset` is mer2025/ov_merd and the like, and the clip is the group. `openset` is a list as Python writes it, or words with commas; a row
 without any word and reason is left out, where the official training code would make it neutral. English subtitles are often NaN: the
 Chinese one stands in. ovlabel.csv is OV-MERD+ of MER-UniBench, whose folder is another one. Candidates (track_all_candidates.csv) have no
 labels. Faces (openface_face/<name>/<name>.npy, arrays of cut-out pictures, in a folder each or in one) are no medium of records.
@@ -46,10 +46,10 @@ CARD = Card(
 )  # fmt: skip
 DISCRETE = {"train": "track1_train_disdim.csv", "test": "track1_test_dis.csv"}
 WORDS = {
-    "mercaptionplus": ("train", "track2_train_mercaptionplus.csv", "track3_train_mercaptionplus.csv"),
-    "ovmerd": ("train", "track2_train_ovmerd.csv", "track3_train_ovmerd.csv"),
+    "mer_caption_plus": ("train", "track2_train_mercaptionplus.csv", "track3_train_mercaptionplus.csv"),
+    "ov_merd": ("train", "track2_train_ovmerd.csv", "track3_train_ovmerd.csv"),
     "ov": ("test", "track2_test.csv", "track3_test.csv"),
-    "ovmerdplus": ("test", "ovlabel.csv", None),
+    "ov_merd_plus": ("test", "ovlabel.csv", None),
 }
 """{part: (its split, the table of words, the table of reasons)}"""
 

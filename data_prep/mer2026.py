@@ -5,7 +5,7 @@
       subtitle_chieng.csv                 name, chinese, english
       track1_train.csv                    name, discrete                     part track1
       track2_train_human.csv              name, openset                      part human_ov
-      track2_train_mercaptionplus.csv     name, openset                      part mercaptionplus
+      track2_train_mercaptionplus.csv     name, openset                      part mer_caption_plus
       track3_emoprefer.csv                name, a1, a2, preference           part emoprefer
       track3_emopreferv2.csv              name, a1, a2, preference           part emoprefer_v2
 
@@ -14,11 +14,12 @@
 
 Pairs are preference records, ready for `emoreason train` with DPO or a reward model: the preferred description is chosen. What names
 neither a1 nor a2 is a tie, which is left out. emoprefer is the majority of three annotators; emoprefer_v2 is one annotator a row, so a pair
-may stand there twice with different verdicts. Descriptions are of different length and by different models, which a judge can learn
-instead of emotion. Ids put the part in front, and number the pairs of a clip. About a third of human_ov is in mercaptionplus too (548
-clips by one count): the clip is the group, so `emoreason split` keeps it on one side. Words are a list as Python writes it, with or
-without quotes, or separated by commas; reasons of MER-Caption+ are in MER2025. Candidates (track1_track2_candidate.csv,
-track3_candidate.csv) have no labels. Faces (openface_face/<name>/<name>.npy) are no medium of records.
+may stand there twice with different verdicts. The side that was preferred is in attributes. Descriptions differ in length and are by
+different models, which a judge can learn instead of emotion. The files of AffectGPT's repository, preference_emoprefer.csv and so on, are read too.
+Ids put the part in front, and number the pairs of a clip. About a third of human_ov is in mer_caption_plus too (548 clips by one count):
+the clip is the group, so `emoreason split` keeps it on one side. Words are a list as Python writes it, with or without quotes, or separated
+by commas; reasons of MER-Caption+ are in MER2025. Candidates (track1_track2_candidate.csv, track3_candidate.csv) have no labels. Faces
+(openface_face/<name>/<name>.npy) are no medium of records.
 """
 
 from argparse import ArgumentParser
@@ -50,7 +51,7 @@ CARD = Card(
 PARTS = {
     "track1": ("track1_train.csv", ("name", "discrete")),
     "human_ov": ("track2_train_human.csv", ("name", "openset")),
-    "mercaptionplus": ("track2_train_mercaptionplus.csv", ("name", "openset")),
+    "mer_caption_plus": ("track2_train_mercaptionplus.csv", ("name", "openset")),
     "emoprefer": ("track3_emoprefer.csv", ("name", "a1", "a2", "preference")),
     "emoprefer_v2": ("track3_emopreferv2.csv", ("name", "a1", "a2", "preference")),
 }
@@ -64,7 +65,7 @@ def add_options(parser: ArgumentParser) -> None:
 
 def read(source: Source) -> Iterator[Row]:
     parts = source.options.part or list(PARTS)
-    paths = {part: path for part in parts if (path := source.optional(PARTS[part][0]))}
+    paths = {part: path for part in parts if (path := source.optional(PARTS[part][0], PARTS[part][0].replace("track3_", "preference_")))}
     if not paths:
         raise UserError(f"{source.root}: none of {', '.join(PARTS[part][0] for part in parts)}; give the folder that holds them")
     subtitles = read_subtitles(source, "subtitle_chieng.csv")
@@ -73,7 +74,7 @@ def read(source: Source) -> Iterator[Row]:
         for row in source.csv(path, PARTS[part][1]):
             name = str(row["name"]).strip()
             times[name] += 1
-            yield row.with_fields(part=part, archive=path.stem, time=times[name], subtitle=subtitles.get(name))
+            yield row.with_fields(part=part, archive=PARTS[part][0].removesuffix(".csv"), time=times[name], subtitle=subtitles.get(name))
 
 
 def to_record(row: Row, source: Source) -> Record:
@@ -82,7 +83,8 @@ def to_record(row: Row, source: Source) -> Record:
     if part == "track1":
         fields["target"] = six_way(row)
     elif part in ANNOTATORS:
-        fields = {"id": f"{part}_{name}_{row['time']}", "preference": _preference(row), "attributes": {"annotators": ANNOTATORS[part]}}
+        side, preference = _preference(row)
+        fields = {"id": f"{part}_{name}_{row['time']}", "preference": preference, "attributes": {"annotators": ANNOTATORS[part], "preferred": side}}
     elif words := cells.words(row["openset"]):
         fields["target"] = {"labels": words}
     else:
@@ -93,7 +95,8 @@ def to_record(row: Row, source: Source) -> Record:
     )  # fmt: skip
 
 
-def _preference(row: Row) -> dict[str, str]:
+def _preference(row: Row) -> tuple[str, dict[str, str]]:
+    """Which of the two is preferred, and the pair."""
     answers = {side: cells.required_text(row[side], side) for side in ("a1", "a2")}
     verdict = cells.required_text(row["preference"], "preference").casefold()
     preferred = [side for side in answers if side in verdict]
@@ -101,7 +104,7 @@ def _preference(row: Row) -> dict[str, str]:
         raise LeftOut("a tie")
     if len(preferred) > 1:
         raise BadRow("preference names both", f"preference is {verdict[:40]!r}; accepted: a1, a2, or neither for a tie")
-    return {"chosen": answers.pop(preferred[0]), "rejected": answers.popitem()[1]}
+    return preferred[0], {"chosen": answers.pop(preferred[0]), "rejected": answers.popitem()[1]}
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def test_the_preferred_description_is_chosen_and_ties_are_left_out(convert) -> N
     assert (record.id, record.dataset, record.group) == ("emoprefer_samplenew4_00000001_1", "mer2026/emoprefer", "samplenew4_00000001")
     assert record.preference.chosen == "He is calm, his voice level." and record.preference.rejected == ["He is furious."]
     assert record.media.video == "media/video/video_track3_emoprefer/video/samplenew4_00000001.mp4"
-    assert record.attributes == {"annotators": "majority of three"}
+    assert record.attributes == {"annotators": "majority of three", "preferred": "a1"}
     assert converted.account["left_out"] == {"a tie": 1} and converted.code == 0
 
 
@@ -44,7 +44,7 @@ def test_verdicts_of_single_annotators_may_differ_and_pairs_that_are_none_are_ba
 
 
 def test_words_with_commas_or_in_brackets_are_read(convert) -> None:
-    converted = convert("mer2026", TREE, "--part", "human_ov", "--part", "mercaptionplus")
+    converted = convert("mer2026", TREE, "--part", "human_ov", "--part", "mer_caption_plus")
     human, automatic = converted.records.values()
     assert human.target.labels == ["shocked", "care", "serious"] and automatic.target.labels == ["concern", "pessimism"]
     assert human.group == automatic.group == "sample_00000007" and human.text == "You came"
@@ -56,3 +56,8 @@ def test_a_label_beyond_the_six_is_bad(convert) -> None:
     (record,) = converted.records.values()
     assert (record.target.label, record.target.vad) == ("surprise", None)
     assert [(fault["where"], fault["reason"]) for fault in converted.faults] == [("track1_train.csv:3", "label is not of mer_6")]
+
+
+def test_the_files_of_another_repository_are_read_too(convert) -> None:
+    tree = {"preference_emoprefer.csv": TREE["track3_emoprefer.csv"], "video/samplenew4_00000001.mp4": b"clip"}
+    assert list(convert("mer2026", tree).records) == ["emoprefer_samplenew4_00000001_1"]
