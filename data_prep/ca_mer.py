@@ -77,7 +77,7 @@ def to_record(row: Row, source: Source) -> Record:
     )  # fmt: skip
 
 
-def _only(row: Row, named: str | None, accepted: tuple[str, ...], what: str) -> str:
+def _only(row: Row, named: str | None, accepted: tuple[str, ...], what: str) -> str | int | None:
     """The cell of the key that the user named, or of the only accepted one that the item has."""
     keys = [named] if named else [key for key in accepted if key in row]
     if len(keys) != 1:
@@ -86,6 +86,8 @@ def _only(row: Row, named: str | None, accepted: tuple[str, ...], what: str) -> 
             f"{found} of the keys of the {what}",
             f"keys {', '.join([key for key in row if key != 'subset'][:12])}; accepted: one of {', '.join(accepted)}, or --{what}-key",
         )
+    if not isinstance(row[keys[0]], str | int | None):
+        raise BadRow(f"{what} is no text", f"{keys[0]} is {str(row[keys[0]])[:60]!r}; accepted: text")
     return row[keys[0]]
 
 

@@ -12,7 +12,8 @@
 The table of labels is read where it is there, else the .npz, whose pickled dictionaries are read as plain data; nothing in it is run.
 MERTools writes neutral for every clip of a test corpus without labels; such a corpus is left out. test1 with true labels
 (1,169 clips) is in the copy that MER-UniBench uses. Clips are .mp4 or .avi. Faces that OpenFace has cut out (openface_face/*.npy)
-are no medium of records. Open-vocabulary labels of these clips (OV-MERD) come with MER2025: data_prep/mer2025.py.
+are no medium of records. The labelled clips take over those of MER2023, its test splits included, under the same names: leave these out of
+training before you test on MER2023 (`emoreason leaks`). Open-vocabulary labels (OV-MERD) come with MER2025: data_prep/mer2025.py.
 """
 
 from collections.abc import Iterator

@@ -18,6 +18,7 @@ Words and reasons of a clip become one record. A clip may be in several parts, s
 without any word and reason is left out, where the official training code would make it neutral. English subtitles are often NaN: the
 Chinese one stands in. ovlabel.csv is OV-MERD+ of MER-UniBench, whose folder is another one. Candidates (track_all_candidates.csv) have no
 labels. Faces (openface_face/<name>/<name>.npy, arrays of cut-out pictures, in a folder each or in one) are no medium of records.
+Labelled clips of MER2023 and MER2024 are in here under the same names, their tests included: see `emoreason leaks`.
 """
 
 from argparse import ArgumentParser

@@ -58,6 +58,8 @@ def to_record(row: Row, source: Source) -> Record:
         "scene": said["video_desc"], "face": said["facial_exp_desc"], "body": said["body_lang_desc"], "acoustics": sound.get("acoustic_feat"),
         "speech": sound.get("speech_content"), "analysis": cells.required_text(said["sentiment_analysis"], "sentiment_analysis"),
     }  # fmt: skip
+    if odd := [name for name, cell in texts.items() if not isinstance(cell, str | None)]:
+        raise BadRow("a text is none", f"{', '.join(odd)}: {str(texts[odd[0]])[:60]!r}; accepted: text")
     sections = {name: text for name, cell in texts.items() if (text := cells.text(cell))}
     cues = {kind: [sections[name] for name in names if name in sections] for kind, names in CUES.items()}
     clip = row["path"].removesuffix(".json")

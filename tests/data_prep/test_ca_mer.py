@@ -12,6 +12,7 @@ TREE = {
         {"video": "../sample_00000052.mp4", "reasoning": "She laughs."},
         {"video": "sample_00000052.mp4", "reasoning": "She laughs.", "caption": "A woman."},
         {"clip": "sample_00000052.mp4", "reasoning": "She laughs."},
+        {"video": "sample_00000052.mp4", "reasoning": ["She laughs."]},
     ]),
     "video_aligned.json": json.dumps({
         "sample_00000051": {"caption": "His face is calm."}, "sample_00000052": {"name": "sample_00000053", "reason": " "},
@@ -39,8 +40,8 @@ def test_what_is_not_plain_is_bad_and_names_its_keys(convert, clips: str) -> Non
     converted = convert("ca_mer", TREE, "--media", clips)
     assert converted.code == 1
     assert [fault["reason"] for fault in converted.faults] == [
-        "clip leaves the folder", "several of the keys of the reasoning", "none of the keys of the clip", "reasoning is missing",
-        "video is not there",
+        "clip leaves the folder", "several of the keys of the reasoning", "none of the keys of the clip", "reasoning is no text",
+        "reasoning is missing", "video is not there",
     ]  # fmt: skip
     assert "keys clip, reasoning; accepted: one of name," in converted.faults[2]["found"]
 

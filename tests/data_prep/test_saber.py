@@ -24,6 +24,7 @@ TREE = {
     "mer25/samplenew3_00000007.json": json.dumps({**CHINESE, "sentiment_analysis": " "}),
     "mer25/samplenew3_00000008.json": "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
     "mer25/samplenew3_00000009.json": json.dumps(CHINESE),
+    "mer26/samplenew3_00000001.json": json.dumps({**CHINESE, "video_desc": ["一位男性。"]}),
 }
 
 
@@ -60,6 +61,6 @@ def test_files_that_are_broken_are_bad_one_by_one(convert, clips: str) -> None:
     assert converted.code == 1
     assert [(fault["where"].partition(".json")[0][-1], fault["reason"]) for fault in converted.faults] == [
         ("5", "annotation is no JSON"), ("6", "audio_desc is no object"), ("7", "sentiment_analysis is missing"),
-        ("8", "annotation is a pointer of Git LFS"), ("9", "video is not there"),
+        ("8", "annotation is a pointer of Git LFS"), ("9", "video is not there"), ("1", "a text is none"),
     ]  # fmt: skip
-    assert list(converted.account["inputs"]) == ["*.json"] and converted.account["inputs"]["*.json"]["files"] == 7
+    assert list(converted.account["inputs"]) == ["*.json"] and converted.account["inputs"]["*.json"]["files"] == 8
