@@ -7,13 +7,14 @@
     python data_prep/mvei.py MVEI data/mvei --split test
     python data_prep/mvei.py MVEI_PLUS data/mvei_plus --split train --media MVEI_PLUS
 
-The label is correct or incorrect (A or B in some files), the statement is the question, its dimension is in attributes. Metadata has
-a list of statements for each picture; each becomes a record. Pictures are the groups. Answers with `<think>` give reasoning, with
-EmObserver's five tags sections. Rows of training files that ask something else (step 1 has questions of VECBench) are left out, and
-so are answers that differ from the solution beside them. All pictures are of EmoSet's test split, of MVEI's too: see `emoreason leaks`.
-`predict` and `generations` of results are passed over.
+The label is correct or incorrect (A or B in some files), the statement is the question, out of its prompt where that is the authors',
+its dimension is in attributes. Metadata has a list of statements a picture; each becomes a record, the picture is the group. Answers
+with `<think>` give reasoning, with EmObserver's five tags sections. Rows of training files that ask something else (step 1 has
+questions of VECBench) are left out, and so are answers that differ from the solution beside them. All pictures are of EmoSet's test
+split, those of MVEI too (`emoreason leaks`). `predict` and `generations` of results are passed over.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,6 +38,7 @@ CARD = Card(
     inferred="that INSETS has the metadata's keys, how the standard form names the statement, turns of the training files", recipes="qwen2_5_vl_7b",
 )  # fmt: skip
 DIMENSIONS = ("sentiment polarity", "emotion interpretation", "scene context", "perception subjectivity")
+_STATEMENT = re.compile(r"<statement>\s*(.+?)\s*(?:</statement>|Based on the provided image)", re.DOTALL)
 LETTERS = {"a": "correct", "b": "incorrect"}
 
 
@@ -49,9 +51,9 @@ def read(source: Source) -> Iterator[Row]:
         for row in source.members(test, "id") if test.name.startswith("Std-") else source.objects(test):
             yield from statements(row, split="test", part="mvei")
     for path in training if source.wants("train") else ():
-        insets = path.parent.name == "INSETS-462k" or "INSETS" in path.name
+        part = "insets_462k" if path.parent.name == "INSETS-462k" or "INSETS" in path.name else f"mvei_plus/{path.parent.name or path.stem}"
         for row in source.objects(path):
-            yield from statements(row, split="train", part="insets_462k" if insets else f"mvei_plus/{path.parent.name or path.stem}", stem=path.stem)
+            yield from statements(row, split="train", part=part, stem=path.stem)
 
 
 def statements(row: Row, **fields: str) -> Iterator[Row]:
@@ -70,10 +72,10 @@ def to_record(row: Row, source: Source) -> Record:
     identifier, places, statement, label, dimension, answer = form(row)
     if dimension is not None and str(dimension).lower() not in DIMENSIONS:
         raise BadRow("unknown dimension", f"class {dimension!r}; accepted: {', '.join(DIMENSIONS)}")
-    image = source.medium("image", *places)
+    image, asked = source.medium("image", *places), cells.required_text(statement, "statement")
     return source.record(
         id=f"{row['part'].replace('/', '_')}_{identifier}", dataset=row["part"], split=row["split"], group=image, media={"images": [image]},
-        question=cells.required_text(statement, "statement"), attributes={"dimension": dimension.lower()} if dimension else {},
+        question=found[1] if (found := _STATEMENT.search(asked)) else asked, attributes={"dimension": dimension.lower()} if dimension else {},
         target={"label": label, "label_space": "verdict_2", "sections": answer.sections,
                 "reasoning": "\n".join(answer.sections.values()) or answer.think},
     )  # fmt: skip

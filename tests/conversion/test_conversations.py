@@ -2,7 +2,7 @@
 
 import pytest
 
-from emoreason.conversion.conversations import chosen_options, places_of, read_answer, read_conversation, split_options
+from emoreason.conversion.conversations import chosen_options, only_one, places_of, read_answer, read_conversation, split_options
 from emoreason.conversion.faults import BadRow
 from emoreason.conversion.tables import Row
 
@@ -59,3 +59,10 @@ def test_options_are_chosen_by_letter_or_text(answer: str, found: list[str]) -> 
 def test_an_answer_that_is_no_option_is_bad(answer: str) -> None:
     with pytest.raises(BadRow, match="3 options"):
         chosen_options(answer, ["anger", "joy", "fear"])
+
+
+@pytest.mark.parametrize("images", [[], ["1.jpg", "2.jpg"]])
+def test_a_question_on_one_picture_names_one(images: list[str]) -> None:
+    assert only_one(["FI/1.jpg"]) == "FI/1.jpg"
+    with pytest.raises(BadRow, match=f"{len(images)} pictures"):
+        only_one(images)

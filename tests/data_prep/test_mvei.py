@@ -16,7 +16,10 @@ THINK = "<think>" + "".join(f"<{name}>{name} seen</{name}>" for name in ("elemen
 
 
 def taught(answer: str | None, **fields: object) -> str:
-    turns = [{"role": "user", "content": "<image>Statement: it is calm."}, *([{"role": "assistant", "content": answer}] if answer else [])]
+    turns = [
+        {"role": "user", "content": "<image><statement> It is calm. Based on the provided image and emotional statement, judge."},
+        *([{"role": "assistant", "content": answer}] if answer else []),
+    ]
     return json.dumps({"messages": turns, "images": ["mvei-data://training_data/INSETS-462k/images/awe_1.jpg"], **fields}) + "\n"
 
 
@@ -63,7 +66,7 @@ def test_training_files_are_read_and_what_judges_no_statement_is_left_out(conver
     assert converted.account["left_out"] == {"asks for no judgement of a statement": 1, "answer is not the solution": 1}
     assert [fault["reason"] for fault in converted.faults] == ["not JSON"]
     taught_first = converted.records["mvei_plus_step1_sft_C_v1_C_data_1"]
-    assert taught_first.target.sections["context"] == "context seen" and taught_first.question == "Statement: it is calm."
+    assert taught_first.target.sections["context"] == "context seen" and taught_first.question == "It is calm."
     assert taught_first.media.images == ["media/training_data/INSETS-462k/images/awe_1.jpg"]
 
 
