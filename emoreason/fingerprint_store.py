@@ -49,18 +49,13 @@ def read_media(sources: Iterable[Source], workers: int, folder: Path | None, sta
         UserError: with every file that cannot be opened.
     """
     sources = list(dict.fromkeys(sources))
-    digests: dict[Source, str] = {}
-    faults: list[str] = []
-    for source, digest in zip(sources, _each(_digest, sources, workers, start("hashing", len(sources))), strict=True):
-        if digest.startswith("!"):
-            faults.append(digest[1:])
-        digests[source] = digest
-    raise_faults(list(dict.fromkeys(faults)))
-    by_key = {(source.kind, digests[source], source.seconds): source for source in reversed(sources)}
-    with closing(_Store(folder)) as store:
+    with _Workers(min(workers, -(-len(sources) // EACH_WORKER))) as pool, closing(_Store(folder)) as store:
+        digests = dict(zip(sources, pool.each(_digest, sources, start("hashing", len(sources))), strict=True))
+        raise_faults(list(dict.fromkeys(digest[1:] for digest in digests.values() if digest.startswith("!"))))
+        by_key = {(source.kind, digests[source], source.seconds): source for source in reversed(sources)}
         found = {key: kept for key in by_key if (kept := store.get(key)) is not None}
         missing = [key for key in by_key if key not in found]
-        computed = _each(_fingerprint, [by_key[key] for key in missing], workers, start("fingerprints", len(missing)))
+        computed = pool.each(_fingerprint, [by_key[key] for key in missing], start("fingerprints", len(missing)))
         for key, content in zip(missing, computed, strict=True):
             found[key] = Fingerprint.from_bytes(content)
             if not any(note.startswith("crashed") for note in found[key].notes):
@@ -82,23 +77,35 @@ def _fingerprint(source: Source) -> bytes:
     return source.fingerprint().to_bytes()
 
 
-def _each(function: Callable[[Source], Any], sources: list[Source], workers: int, advance: Advance) -> Iterator[Any]:
-    """What the function returns for each source, in order."""
-    workers = min(workers, -(-len(sources) // EACH_WORKER))
-    if workers <= 1:
-        for source in sources:
-            yield function(source)
-            advance()
-        return
-    with ProcessPool(max_workers=workers, context=multiprocessing.get_context("spawn")) as pool:
-        waiting = [pool.schedule(function, args=(source,), timeout=_TIMEOUT_S) for source in sources]
+class _Workers:
+    """Processes that do one file after the other; one worker is this process itself."""
+
+    def __init__(self, num_workers: int):
+        self._pool = ProcessPool(max_workers=num_workers, context=multiprocessing.get_context("spawn")) if num_workers > 1 else None
+
+    def __enter__(self) -> "_Workers":
+        return self
+
+    def __exit__(self, kind: type | None, *error: object) -> None:
+        if self._pool is not None:
+            self._pool.stop() if kind else self._pool.close()
+            self._pool.join()
+
+    def each(self, function: Callable[[Source], Any], sources: list[Source], advance: Advance) -> Iterator[Any]:
+        """What the function returns for each source, in order."""
+        if self._pool is None:
+            for source in sources:
+                yield function(source)
+                advance()
+            return
+        waiting = [self._pool.schedule(function, args=(source,), timeout=_TIMEOUT_S) for source in sources]
         for source, future in zip(sources, waiting, strict=True):
             try:
                 yield future.result()
             except (ProcessExpired, TimeoutError) as error:
                 # A decoder that falls over a damaged file takes its process along, not the others.
                 _LOG.warning("%s: %s", source.paths[0], error)
-                yield _without(f"crashed: {source.paths[0]}: {error}") if function is _fingerprint else f"!{source.paths[0]}: {error}"
+                yield _without(f"crashed: {error}") if function is _fingerprint else f"!{source.paths[0]}: {error}"
             advance()
 
 

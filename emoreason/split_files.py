@@ -148,7 +148,7 @@ def _outcome(records: list[Record], division: Division, wish: Wish) -> dict[str,
             "labels": {label: labels[label] for label in sorted(total)},
         }
     found = {"num_groups": division.num_groups, "num_joined_groups": division.num_joined, "num_blocks": len(set(division.blocks))}
-    return {**found, "parts": parts, "notes": _notes(records, division, parts, total)}
+    return {**found, "parts": parts, "notes": _notes(records, division, wish, parts, total)}
 
 
 def _distance(labels: Counter[str], total: Counter[str]) -> float:
@@ -156,8 +156,10 @@ def _distance(labels: Counter[str], total: Counter[str]) -> float:
     return sum(abs(labels[label] / labels.total() - total[label] / total.total()) for label in total) / 2
 
 
-def _notes(records: list[Record], division: Division, parts: dict[str, dict], total: Counter[str]) -> list[str]:
+def _notes(records: list[Record], division: Division, wish: Wish, parts: dict[str, dict], total: Counter[str]) -> list[str]:
     notes = []
+    if wish.stratify and set(total) == {NO_LABEL}:
+        notes.append(f"no record has anything under {wish.stratify}, so nothing is in equal shares")
     if division.num_joined:
         notes.append(f"{division.num_joined} groups stay with another one, since their records share a media file")
     sides: dict[int, set[str]] = {}

@@ -19,6 +19,7 @@ import numpy as np
 from emoreason.faults import UserError, did_you_mean, raise_faults
 from emoreason.record_media import media_uses
 from emoreason.records import Record
+from emoreason.schema import Strict
 
 NO_LABEL = "(none)"
 MAX_PASSES = 20
@@ -94,7 +95,7 @@ def field_values(record: Record, path: str) -> list[str]:
             if name not in fields:
                 raise UserError(f"{path}: a record has no such field{did_you_mean(name, fields)}")
             value = getattr(value, name)
-    if hasattr(value, "model_fields"):
+    if isinstance(value, Strict):
         raise UserError(f"{path}: holds several fields; accepted: one of {', '.join(type(value).model_fields)}, after a dot")
     if value is None:
         return []

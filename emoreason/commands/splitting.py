@@ -13,7 +13,7 @@ from emoreason.faults import UserError
 
 MAX_LABELS = 30
 """That the table shows a row each; splits.json has all."""
-MAX_SHOWN = 10
+MAX_SHOWN = 5
 """Pairs of a kind that `leaks` prints."""
 
 

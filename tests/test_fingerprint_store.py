@@ -1,0 +1,93 @@
+"""Hashes and fingerprints of many files: the same from any number of processes, and from what was kept."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from conftest import TINY
+
+from emoreason import fingerprint_store
+from emoreason.faults import UserError
+from emoreason.files import sha256
+from emoreason.fingerprint_store import read_media
+from emoreason.fingerprints import Source
+
+FACES = sorted((TINY / "data" / "images" / "noto").glob("*.png"))[:40]
+SOURCES = [Source("picture", (path,)) for path in FACES]
+
+
+class Told:
+    def __init__(self) -> None:
+        self.totals: dict[str, int] = {}
+        self.done: dict[str, int] = {}
+
+    def __call__(self, what: str, total: int):
+        self.totals[what], self.done[what] = total, 0
+
+        def advance() -> None:
+            self.done[what] += 1
+
+        return advance
+
+
+def contents(found: dict) -> dict:
+    return {source: (medium.digest, medium.fingerprint.to_bytes()) for source, medium in found.items()}
+
+
+def test_any_number_of_workers_gives_the_same() -> None:
+    told = Told()
+    one, two = read_media(SOURCES, 1, None, told), read_media(SOURCES[::-1], 2, None, Told())
+    assert contents(one) == contents(two) and len(one) == 40
+    assert told.totals == told.done == {"hashing": 40, "fingerprints": 40}
+    assert one[SOURCES[0]].digest == sha256(FACES[0])
+
+
+def test_what_is_kept_is_not_computed_again_wherever_the_file_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = read_media(SOURCES[:8], 1, tmp_path / "cache", Told())
+    copy = tmp_path / "elsewhere.png"
+    copy.write_bytes(FACES[0].read_bytes())
+    monkeypatch.setattr(Source, "fingerprint", lambda source: pytest.fail("computed again"))
+    told = Told()
+    again = read_media([*SOURCES[:8], Source("picture", (copy,))], 1, tmp_path / "cache", told)
+    assert contents({source: again[source] for source in SOURCES[:8]}) == contents(first)
+    assert again[Source("picture", (copy,))].fingerprint.to_bytes() == first[SOURCES[0]].fingerprint.to_bytes()
+    assert told.totals == {"hashing": 9, "fingerprints": 0}
+
+
+def test_a_file_under_two_names_is_read_once(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(FACES[0].read_bytes())
+    told = Told()
+    read_media([Source("picture", (tmp_path / name,)) for name in ("a.png", "b.png")], 1, None, told)
+    assert told.totals == {"hashing": 2, "fingerprints": 1}
+
+
+def test_kept_rows_that_are_cut_or_of_another_version_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = read_media(SOURCES[:2], 1, tmp_path, Told())
+    with sqlite3.connect(tmp_path / "fingerprints.sqlite") as file:
+        file.execute("UPDATE fingerprints SET content = substr(content, 1, 50)")
+    told = Told()
+    assert contents(read_media(SOURCES[:2], 1, tmp_path, told)) == contents(first) and told.totals["fingerprints"] == 2
+    monkeypatch.setattr(fingerprint_store, "VERSION", 2)
+    read_media(SOURCES[:2], 1, tmp_path, told := Told())
+    assert told.totals["fingerprints"] == 2
+
+
+@pytest.mark.parametrize("kind", ["no database", "a file as folder"])
+def test_where_nothing_can_be_kept_the_work_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str) -> None:
+    folder = tmp_path / "cache"
+    if kind == "no database":
+        folder.mkdir()
+        (folder / "fingerprints.sqlite").write_bytes(b"no database" * 100)
+    else:
+        folder.write_bytes(b"")
+    assert len(read_media(SOURCES[:2], 1, folder, Told())) == 2
+    assert "fingerprints are not kept" in caplog.text
+
+
+def test_every_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    missing = [Source("picture", (tmp_path / f"{number}.png",)) for number in range(3)]
+    with pytest.raises(UserError) as error:
+        read_media([*SOURCES[:2], *missing, Source("clip", (tmp_path,))], 1, None, Told())
+    named = [f"{tmp_path / f'{number}.png'}: no such file" for number in range(3)]
+    assert error.value.faults == [*named, f"{tmp_path}: cannot be read: Is a directory"]
