@@ -51,7 +51,7 @@ def read(source: Source) -> Iterator[Row]:
         for row in source.members(test, "id") if test.name.startswith("Std-") else source.objects(test):
             yield from statements(row, split="test", part="mvei")
     for path in training if source.wants("train") else ():
-        part = "insets_462k" if path.parent.name == "INSETS-462k" or "INSETS" in path.name else f"mvei_plus/{path.parent.name or path.stem}"
+        part = "insets" if path.parent.name == "INSETS-462k" or "INSETS" in path.name else f"mvei_plus/{path.parent.name or path.stem}"
         for row in source.objects(path):
             yield from statements(row, split="train", part=part, stem=path.stem)
 

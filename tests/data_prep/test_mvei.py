@@ -74,5 +74,5 @@ def test_insets_has_the_same_statements_for_training(convert) -> None:
     line = json.dumps({**METADATA[0], "statement_list": METADATA[0]["statement_list"][:2]})
     converted = convert("mvei", {"INSETS-462k/INSETS-462k.jsonl": line + "\n", "INSETS-462k/images/awe_1.jpg": b"picture"})
     assert [(record.id, record.split, record.dataset) for record in converted.records.values()] == [
-        ("insets_462k_awe_1.jpg_0", "train", "insets_462k"), ("insets_462k_awe_1.jpg_1", "train", "insets_462k"),
+        ("insets_awe_1.jpg_0", "train", "insets"), ("insets_awe_1.jpg_1", "train", "insets"),
     ]  # fmt: skip
