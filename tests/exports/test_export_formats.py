@@ -129,6 +129,7 @@ def test_verl_has_prompt_ground_truth_and_what_rewards_read(tmp_path: Path) -> N
         "data_source": "d", "prompt": [TURNS[0], {"role": "user", "content": f"<image>{ASKED}"}], "images": [{"image": "a.png"}],
         "ability": "emotion", "reward_model": {"style": "rule", "ground_truth": "joy"},
     }]  # fmt: skip
+    assert extra["index"] == 0
     assert (extra["id"], extra["label"], extra["label_space"], extra["choices"]) == ("c", "joy", "open", [])
     known = json.loads(extra["record"])
     assert (known["distribution"], known["id"]) == ({"joy": 2.0, "anger": 1.0}, "c")
