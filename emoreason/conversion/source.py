@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -126,19 +127,8 @@ class Source:
         Raises:
             UserError: no spreadsheet, no such sheet, or a column that is missing.
         """
-        import zipfile
-
-        import openpyxl
-
         self.note_input(path)
-        try:
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-            raise UserError(f"{self.name_of(path)}: no readable .xlsx: {error}") from error
-        if sheet is not None and sheet not in book.sheetnames:
-            raise UserError(f"{self.name_of(path)}: no sheet {sheet!r}; it has {', '.join(book.sheetnames)}")
-        yield from tables.table_rows(book[sheet or book.sheetnames[0]].iter_rows(values_only=True), self.name_of(path), required, header)
-        book.close()
+        yield from tables.table_rows(_sheet_cells(path, self.name_of(path), sheet), self.name_of(path), required, header)
 
     def parquet(self, path: Path, required: Iterable[str]) -> Iterator[Row]:
         """A row for each of a parquet file, in batches.
@@ -295,8 +285,12 @@ class Source:
         encoding = self.note_input(path, fallback)
         if encoding == "binary":
             raise UserError(f"{self.name_of(path)}: not text in UTF-8{self._broken_at(path)}; save it as UTF-8")
-        with path.open(encoding=encoding, newline="") as file:
-            yield file
+        try:
+            with path.open(encoding=encoding, newline="") as file:
+                yield file
+        except UnicodeDecodeError as error:
+            name = self.name_of(path)
+            raise UserError(f"{name}: neither text in UTF-8{self._broken_at(path)} nor in {encoding} ({error.reason}); save it as UTF-8") from error
 
     @contextmanager
     def _opened_bytes(self, path: Path) -> Iterator[IO[bytes]]:
@@ -328,6 +322,25 @@ def _is_pointer(path: Path) -> bool:
         return file.read(64).startswith(POINTER_START)
 
 
+def _sheet_cells(path: Path, name: str, sheet: str | None) -> Iterator[tuple]:
+    """The rows of a sheet, which is unpacked and parsed as they are read."""
+    import zipfile
+    import zlib
+
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        if sheet is not None and sheet not in book.sheetnames:
+            raise UserError(f"{name}: no sheet {sheet!r}; it has {', '.join(book.sheetnames)}")
+        yield from book[sheet or book.sheetnames[0]].iter_rows(values_only=True)
+        book.close()
+    except UserError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, SyntaxError, KeyError, ValueError, TypeError, AttributeError, IndexError, EOFError, OSError) as error:
+        raise UserError(f"{name}: no readable .xlsx, or broken: {error}") from error
+
+
 def _inspected(path: Path, name: str) -> dict[str, Any]:
     """{sha256, bytes, encoding}: utf-8-sig where all of it is UTF-8, utf-16 by its byte order mark, else None and where UTF-8 ends."""
     digest, size = hashlib.sha256(), 0
@@ -335,13 +348,13 @@ def _inspected(path: Path, name: str) -> dict[str, Any]:
     broken_at, encoding = None, "utf-8-sig"
     try:
         with path.open("rb") as file:
-            while chunk := file.read(1 << 20):
+            for chunk in chain(iter(lambda: file.read(1 << 20), b""), [b""]):
                 if size == 0 and chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                     encoding, decoder = "utf-16", None
                 digest.update(chunk)
                 if decoder:
                     try:
-                        decoder(chunk)
+                        decoder(chunk, final=not chunk)
                     except UnicodeDecodeError as error:
                         broken_at, encoding, decoder = size + error.start, None, None
                 size += len(chunk)

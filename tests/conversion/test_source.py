@@ -36,6 +36,13 @@ def test_files_are_hashed_and_their_encoding_is_found(folder: Path) -> None:
     assert source.inputs["d.csv"]["sha256"] == hashlib.sha256((folder / "d.csv").read_bytes()).hexdigest()
 
 
+def test_what_is_text_in_neither_encoding_says_so(folder: Path) -> None:
+    plant(folder, {"d.csv": b"name\n\xff\xff\xff\n"})
+    source = Source(folder, CARD)
+    with pytest.raises(UserError, match=r"d\.csv: neither text in UTF-8 \(byte 5\) nor in gb18030"):
+        list(source.csv(source.file("d.csv"), ["name"], fallback="gb18030"))
+
+
 def test_what_is_no_text_says_where(folder: Path) -> None:
     plant(folder, {"d.csv": b"name\ncaf\xe9\n"})
     with pytest.raises(UserError, match=r"d.csv: not text in UTF-8 \(byte 8\)"):
@@ -129,7 +136,9 @@ def test_spreadsheets_and_parquet(folder: Path) -> None:
     book.active.append(["00001.mp4", 3])
     book.save(folder / "set.xlsx")
     pyarrow.parquet.write_table(pyarrow.table({"id": ["0001", "0002"], "text": ["a\nb", "c"]}), folder / "set.parquet")
-    plant(folder, {"junk.xlsx": b"junk", "junk.parquet": b"junk"})
+    whole = (folder / "set.xlsx").read_bytes()
+    place = whole.index(b"xl/worksheets/sheet1.xml") + 40
+    plant(folder, {"junk.xlsx": b"junk", "junk.parquet": b"junk", "broken.xlsx": whole[:place] + b"\xff" * 9 + whole[place + 9 :]})
     source = Source(folder, CARD)
     assert [dict(row) for row in source.sheet(folder / "set.xlsx", ["clip"], "Sheet1")] == [{"clip": "00001.mp4", "single_label": 3}]
     assert [(row["id"], row.where) for row in source.parquet(folder / "set.parquet", ["id"])] == [
@@ -141,8 +150,19 @@ def test_spreadsheets_and_parquet(folder: Path) -> None:
         name = "junk.xlsx" if read == source.sheet else "junk.parquet"
         with pytest.raises(UserError, match=f"{name}: no readable"):
             list(read(folder / name, []))
+    with pytest.raises(UserError, match=r"broken\.xlsx: no readable \.xlsx, or broken"):
+        list(source.sheet(folder / "broken.xlsx", []))
     with pytest.raises(UserError, match=r"set.parquet: no column 'emotion'"):
         list(source.parquet(folder / "set.parquet", ["emotion"]))
+
+
+@pytest.mark.parametrize(("content", "told"), [
+    (b"one\ntwo \xc3", "t.txt: not text in UTF-8"), (b"\xff\xfeo\0\x00\xd8o\0", "t.txt: neither text in UTF-8 nor in utf-16"),
+])  # fmt: skip
+def test_text_that_is_cut_within_a_letter_is_told(folder: Path, content: bytes, told: str) -> None:
+    plant(folder, {"t.txt": content})
+    with pytest.raises(UserError, match=told):
+        list(Source(folder, CARD).lines(folder / "t.txt"))
 
 
 def test_records_have_what_the_card_says(folder: Path) -> None:
