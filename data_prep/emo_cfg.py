@@ -67,9 +67,9 @@ def read(source: Source) -> Iterator[Row]:
 def to_record(row: Row, source: Source) -> Record:
     if "response" in row:
         raise LeftOut("a result of inference, no annotation")
-    if sum(isinstance(turn, dict) and turn.get("role") == "user" for turn in row["messages"] or ()) > 1:
-        raise BadRow("several questions", "more than one turn of the user; accepted: one")
     asked = read_conversation(row)
+    if sum(turn.get("role") == "user" for turn in row["messages"]) > 1:
+        raise BadRow("several questions", "more than one turn of the user; accepted: one")
     question, choices = split_options(asked.question.lstrip(". \n"))
     answer = cells.required_text(asked.answer or row.get("labels"), "answer")
     clip = source.clip(*_places(row["videos"]))

@@ -39,7 +39,7 @@ def read_conversation(row: Row) -> Conversation:
     images: list[str] = []
     for turn in turns:
         text, pictures = _content(turn.get("content", turn.get("value")))
-        said[turn.get("role") or turn.get("from") or ""] = text
+        said[str(turn.get("role") or turn.get("from") or "")] = text
         images += pictures
     question = next((said[role] for role in _ASKING if role in said), None)
     if question is None:

@@ -67,13 +67,13 @@ def test_captions_are_reasoning_and_phrases_are_labels(convert) -> None:
     converted = convert("emo_cfg", {
         "jsons/train/caption/full/c.json": lines(item("Describe.", "Happy.")),
         "jsons/train/attribute/full/a.json": lines(item("Which?", "mustache,receding_hairline"), item("How?", "The man smiles at once.")),
-        "jsons/train/qa/full/q.json": lines(two, item("Who?", "a man") | {"videos": []}),
+        "jsons/train/qa/full/q.json": lines(two, item("Who?", "a man") | {"videos": []}, item("Who?", "a man") | {"messages": True}),
         **CLIPS,
     }, "--max-bad-share", "0.5")  # fmt: skip
     phrases, sentence, caption = converted.records.values()
     assert phrases.target.labels == ["mustache", "receding_hairline"] and sentence.target.reasoning == "The man smiles at once."
     assert (caption.target.reasoning, caption.target.label) == ("Happy.", None)
-    assert [fault["reason"] for fault in converted.faults] == ["several questions", "not one clip"]
+    assert [fault["reason"] for fault in converted.faults] == ["several questions", "not one clip", "no turns"]
 
 
 def test_another_folder_says_what_was_looked_for(convert) -> None:

@@ -27,6 +27,7 @@ RLVR = [
     item("HumanOmni/a.mp4", "Joyful"),
     item("DFEW\\videos\\3.mp4", "happy", f"<video>\n{QUESTION}"),
     item("DFEW/videos/9.mp4", "happy"),
+    {"video": "DFEW/videos/1.mp4", "conversations": [{"from": {}, "value": QUESTION}]},
 ]
 
 
@@ -54,7 +55,7 @@ def test_bare_labels_are_of_the_set_that_the_clip_is_of(convert, clips: str) -> 
         "rlvr_DFEW/videos/3": ("happy", "dfew_7"),
     }  # fmt: skip
     assert [(fault["where"], fault["reason"]) for fault in converted.faults] == [
-        ("rlvr.json:3", "label is not of dfew_7"), ("rlvr.json:6", "video is not there"),
+        ("rlvr.json:3", "label is not of dfew_7"), ("rlvr.json:6", "video is not there"), ("rlvr.json:7", "nobody asks"),
     ]  # fmt: skip
 
 
