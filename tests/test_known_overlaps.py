@@ -17,6 +17,7 @@ from emoreason.known_overlaps import clip_ids, known_overlaps
         ("merr", "ca_mer", ["mer2023"]),
         ("emorealm", "dfew", ["dfew"]),
         ("mvei", "insets", ["insets"]),  # not EmoSet beside it, which both have through INSETS
+        ("mvei_plus/step1_sft_C_v1", "mvei", ["insets"]),
         ("vecbench/FI-8", "mvei", ["emoset"]),
         ("vec_cot", "vecbench/EmoSet-8", ["vecbench"]),
         ("saber", "emobench_m/MELD", ["ch_sims_v2", "meld", "mer2023", "ravdess"]),
