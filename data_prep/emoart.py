@@ -30,7 +30,7 @@ CARD = Card(
     url="https://huggingface.co/datasets/printblue/EmoArt-130k", size="132,664 paintings; EmoArt-5k: 5,600 of them",
     labels="open vocabulary (12 emotions by the paper); cues, reasoning; valence, arousal, style and healing effects in attributes",
     modalities="image", splits="none", verified="keys and paths by code that reads the files, names of the files by the data set's card",
-    inferred="the twelve emotion words, the licence, the source of the paintings, what healing effects look like beyond one example", recipes="qwen2_5_vl_7b",
+    inferred="the twelve emotion words, licence and source of the paintings, forms of healing effects", recipes="qwen2_5_vl_7b",
 )  # fmt: skip
 VISUAL = ("brushstroke", "color", "composition", "light_and_shadow", "line_quality")
 
