@@ -54,7 +54,7 @@ def read(source: Source) -> Iterator[Row]:
         for row in map(from_standard, source.members(path, "id")) if path.name.startswith("Std-") else source.objects(path):
             for number in NUMBERS[part]:
                 name, label = row.get(f"image{number}_url"), row.get(f"image{number}_label") or row.get("image1_label")
-                if name and label and name not in seen:
+                if name and label and isinstance(name, str) and name not in seen:
                     seen.add(name)
                     yield Row({"image": row.get(f"image{number}"), "image_url": name, "label": label}, row.file, f"{row.place}: {name}")
             yield row.with_fields(part=part)

@@ -249,7 +249,7 @@ class Source:
             return self._listings[folder]
         path = self.media_dir / folder
         listing: dict[str, str] | None = None
-        if path.is_dir():
+        if os.path.isdir(path):
             self._check_inside(path, self.media_dir)
             listing = {}
             with os.scandir(path) as entries:

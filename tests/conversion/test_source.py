@@ -36,6 +36,11 @@ def test_files_are_hashed_and_their_encoding_is_found(folder: Path) -> None:
     assert source.inputs["d.csv"]["sha256"] == hashlib.sha256((folder / "d.csv").read_bytes()).hexdigest()
 
 
+def test_a_path_longer_than_any_file_s_is_not_there(folder: Path) -> None:
+    with pytest.raises(BadRow, match="no video"):
+        Source(folder, CARD).clip(f"{'x' * 2000}/y.mp4")
+
+
 def test_what_is_text_in_neither_encoding_says_so(folder: Path) -> None:
     plant(folder, {"d.csv": b"name\n\xff\xff\xff\n"})
     source = Source(folder, CARD)
