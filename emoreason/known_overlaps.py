@@ -25,6 +25,8 @@ CLIP_IDS: tuple[tuple[str, str, bool], ...] = (
     ("mafw", _NUMBER, True),
 )
 """(set, pattern of a clip's id in lower case, whether only records of this set are looked at). All MER sets number clips alike."""
+UNMISTAKABLE = frozenset({"mer2023", "ravdess", "crema_d", "iemocap"})
+"""Sets whose ids nobody else would give; `anger_00012` or the number of a DFEW clip may be another's."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,12 @@ def known_overlaps(train: Iterable[str], test: Iterable[str]) -> list[Overlap]:
                 told = ("; ".join(dict.fromkeys(getattr(row, field) for row in rows)) for field in ("what", "do", "reference"))
                 found.append(Overlap(one, other, name, *told))
     return found
+
+
+def names_one_clip(clip_id: str, train: str, test: str) -> bool:
+    """Whether records of two datasets that name this clip certainly mean the same one."""
+    known = clip_id.partition(":")[0] in UNMISTAKABLE or base_name(train) == base_name(test)
+    return known or bool(known_overlaps([train], [test]))
 
 
 def clip_ids(dataset: str, texts: Iterable[str]) -> set[str]:

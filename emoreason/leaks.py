@@ -12,9 +12,9 @@ from emoreason.faults import raise_faults
 from emoreason.files import read_jsonl
 from emoreason.fingerprint_store import Medium
 from emoreason.fingerprints import Source
-from emoreason.known_overlaps import base_name, clip_ids
+from emoreason.known_overlaps import base_name, clip_ids, names_one_clip
 from emoreason.near_duplicates import MAX_BITS, near_clips, near_pictures, near_sounds
-from emoreason.record_keys import bare_id, is_distinctive, num_letters, plain_text
+from emoreason.record_keys import NOBODY, bare_id, is_distinctive, num_letters, plain_text
 from emoreason.record_media import media_uses
 from emoreason.records import Media, Record, read_records
 
@@ -30,7 +30,7 @@ KINDS = {
     "sound": "sounds alike",
     "text": "same transcript",
 }
-"""Each kind of leak, the certain ones first; the same id or group under two datasets' names is only likely."""
+"""Each kind of leak, the certain ones first; ids and groups are only likely where datasets differ."""
 MIN_TEXT = 24
 """Letters of a transcript, about five words, a Chinese or Japanese character or a syllable of Hangul counting three: `yeah` and `I do not know`
 are said in every dialogue."""
@@ -38,8 +38,6 @@ MAX_SPEAKERS = 2
 """A sentence that more groups of one side say was given to them to say (CREMA-D has twelve, RAVDESS two) or is a phrase."""
 NUMBERED_BY_SPLIT = frozenset({"meld", "raf_db", "raf_au", "affectnet", "fer2013", "fer_plus", "ii_bench"})
 """Sets in which train/1 and test/1 are two different items."""
-NOBODY = frozenset({"", "-", "?", "n/a", "na", "nan", "none", "null", "unknown", "unk"})
-"""Groups in lower case that stand for one that is not known."""
 _EMPTY_FILE = hashlib.sha256().hexdigest()
 
 
@@ -175,24 +173,23 @@ def _shared(train: _Side, test: _Side, keys: Callable[[_Side, int], Iterable[Has
 
 
 def _named(kind: str, train: _Side, test: _Side, name: Callable[[Record], str]) -> Iterator[Leak]:
-    """Records of one name: certain within a dataset, likely across datasets where the name is no mere number or word."""
+    """Records of one name: certain within a dataset, and within its parts where the name is no mere number or word, which many give.
+
+    Between datasets a name that is not so is no leak, and another one likely.
+    """
     for key, ours, theirs in _shared(train, test, lambda side, place: [name(side.records[place])]):
-        for certain in (True, False)[: 1 + is_distinctive(str(key))]:
-            for one, other in _by_set(train, ours, test, theirs, same=certain):
-                yield Leak(kind, certain, str(key), one, other)
+        distinctive = is_distinctive(str(key))
+        for (one, here), (other, there) in product(_by_dataset(train, ours), _by_dataset(test, theirs)):
+            same_set = base_name(one) == base_name(other)
+            if same_set or distinctive:
+                yield Leak(kind, one == other or (same_set and distinctive), str(key), here, there)
 
 
-def _by_set(train: _Side, ours: list[int], test: _Side, theirs: list[int], same: bool) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """The places by dataset, of one dataset or of two."""
-    tables = []
-    for side, places in ((train, ours), (test, theirs)):
-        table: dict[str, list[int]] = {}
-        for place in places:
-            table.setdefault(base_name(side.records[place].dataset), []).append(place)
-        tables.append(table)
-    for one, other in product(*tables):
-        if (one == other) == same:
-            yield tuple(tables[0][one]), tuple(tables[1][other])
+def _by_dataset(side: _Side, places: list[int]) -> list[tuple[str, tuple[int, ...]]]:
+    table: dict[str, list[int]] = {}
+    for place in places:
+        table.setdefault(side.records[place].dataset, []).append(place)
+    return [(dataset, tuple(own)) for dataset, own in table.items()]
 
 
 def _same_ids(train: _Side, test: _Side, left_out: Counter[str]) -> Iterator[Leak]:
@@ -209,7 +206,8 @@ def _same_groups(train: _Side, test: _Side, left_out: Counter[str]) -> Iterator[
 
 def _same_clips(train: _Side, test: _Side, left_out: Counter[str]) -> Iterator[Leak]:
     for key, ours, theirs in _shared(train, test, lambda side, place: clip_ids(side.records[place].dataset, side.file.texts(place))):
-        yield Leak("clip_id", True, str(key), tuple(ours), tuple(theirs))
+        for (one, here), (other, there) in product(_by_dataset(train, ours), _by_dataset(test, theirs)):
+            yield Leak("clip_id", names_one_clip(str(key), one, other), str(key), here, there)
 
 
 def _same_files(train: _Side, test: _Side, left_out: Counter[str]) -> Iterator[Leak]:

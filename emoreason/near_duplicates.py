@@ -157,8 +157,8 @@ def error_rate(one: Fingerprint, other: Fingerprint, offset: int) -> float:
 
 def near_sounds(first: Sequence[Fingerprint], second: Sequence[Fingerprint], advance: Callable[[], None] = lambda: None) -> Pairs:
     """Pairs of sounds that are one recording, or of which one holds half of the other or more, with their bit error rate."""
-    owners = np.repeat(np.arange(len(first), dtype=np.int64), [len(one.sound) for one in first])
-    steps = np.concatenate([np.arange(len(one.sound), dtype=np.int64) for one in first] or [np.zeros(0, np.int64)])
+    owners = np.repeat(np.arange(len(first), dtype=np.int32), [len(one.sound) for one in first])
+    steps = np.concatenate([np.arange(len(one.sound), dtype=np.int32) for one in first] or [np.zeros(0, np.int32)])
     words = np.concatenate([one.sound for one in first] or [np.zeros(0, np.uint32)])
     heard = np.concatenate([one.heard for one in first] or [np.zeros(0, bool)])
     order = np.flatnonzero(heard)[np.argsort(words[heard], kind="stable")]
@@ -186,6 +186,6 @@ def _candidates(index: tuple[np.ndarray, np.ndarray, np.ndarray], sound: Fingerp
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     places = np.repeat(low, counts) + within
     offsets = steps[places] - np.repeat(own, counts)
-    keys, votes = np.unique((owners[places] << 32) + offsets + (1 << 31), return_counts=True)
+    keys, votes = np.unique((owners[places].astype(np.int64) << 32) + offsets + (1 << 31), return_counts=True)
     chosen = keys[np.argsort(-votes, kind="stable")[:MAX_CANDIDATES]]
     return [(int(key >> 32), int(key & 0xFFFFFFFF) - (1 << 31)) for key in chosen]

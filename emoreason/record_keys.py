@@ -6,6 +6,8 @@ import unicodedata
 _EXTENSION = re.compile(r"\.(jpe?g|png|webp|bmp|gif|tiff?|mp4|avi|mkv|mov|webm|flv|wav|mp3|flac|ogg|opus|m4a|json|txt)$")
 _COPY = re.compile(r"#\d+$")
 _SPLIT = re.compile(r"(^|/)(train|training|test|testing|val|valid|validation|dev|eval)(set|_set)?([/_:.-]+)")
+NOBODY = frozenset({"", "-", "?", "n/a", "na", "nan", "none", "null", "unknown", "unk"})
+"""Groups in lower case that stand for one that is not known."""
 
 
 def is_distinctive(name: str) -> bool:

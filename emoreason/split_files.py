@@ -8,6 +8,7 @@ from typing import Any
 from emoreason.faults import UserError, raise_faults
 from emoreason.files import read_json, sha256, write_json, write_jsonl
 from emoreason.linked_media import linked
+from emoreason.record_keys import NOBODY
 from emoreason.records import Record, read_records
 from emoreason.splits import NO_LABEL, Division, blocks_of, divide, field_values, name_faults
 
@@ -162,6 +163,8 @@ def _notes(records: list[Record], division: Division, wish: Wish, parts: dict[st
         notes.append(f"no record has anything under {wish.stratify}, so nothing is in equal shares")
     if division.num_joined:
         notes.append(f"{division.num_joined} groups stay with another one, since their records share a media file")
+    nobody = Counter(record.group for record in records if record.group.strip().casefold() in NOBODY)
+    notes += [f"group {name!r} holds {count} records together, which may be of several people" for name, count in nobody.items()]
     sides: dict[int, set[str]] = {}
     for block, part in zip(division.blocks, division.parts, strict=True):
         sides.setdefault(block, set()).add(part)

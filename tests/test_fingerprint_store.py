@@ -1,5 +1,7 @@
 """Hashes and fingerprints of many files: the same from any number of processes, and from what was kept."""
 
+import os
+import signal
 import sqlite3
 from pathlib import Path
 
@@ -91,3 +93,19 @@ def test_every_file_that_is_missing_is_named(tmp_path: Path) -> None:
         read_media([*SOURCES[:2], *missing, Source("clip", (tmp_path,))], 1, None, Told())
     named = [f"{tmp_path / f'{number}.png'}: no such file" for number in range(3)]
     assert error.value.faults == [*named, f"{tmp_path}: cannot be read: Is a directory"]
+
+
+def crash_over_the_third(source: Source) -> str:
+    if source == SOURCES[2]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return source.paths[0].name
+
+
+def test_a_decoder_that_takes_its_process_along_leaves_the_others() -> None:
+    told = Told()
+    with fingerprint_store._Workers(2) as workers:
+        found = list(workers.each(crash_over_the_third, SOURCES[:6], told("crashing", 6)))
+    assert found[2].startswith(f"!{FACES[2]}: ") and [name for place, name in enumerate(found) if place != 2] == [
+        path.name for place, path in enumerate(FACES[:6]) if place != 2
+    ]
+    assert told.done == {"crashing": 6}

@@ -132,14 +132,15 @@ def test_an_official_split_that_is_no_file_name(records_path: Path, tmp_path: Pa
 def test_what_did_not_come_out_is_noted(records_path: Path, tmp_path: Path) -> None:
     rows = rows_of(records_path)
     for row in rows[:14]:
-        row["group"] = "one"
+        row["group"] = "Unknown"
     rows[20]["media"] = rows[21]["media"]
     write_jsonl(records_path, rows)
     summary = write_splits(records_path, tmp_path / "out", Wish(SHARES, stratify="attributes.absent"))
     assert summary["notes"] == [
         "no record has anything under attributes.absent, so nothing is in equal shares",
         "1 groups stay with another one, since their records share a media file",
-        "one block, with group 'one', holds 14 of 24 records; shares cannot come out",
+        "group 'Unknown' holds 14 records together, which may be of several people",
+        "one block, with group 'Unknown', holds 14 of 24 records; shares cannot come out",
     ]
     assert (summary["num_groups"], summary["num_blocks"]) == (11, 10)
     labels = write_splits(records_path, tmp_path / "labels", Wish(SHARES))["parts"]

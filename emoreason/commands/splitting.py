@@ -33,8 +33,8 @@ def split(
     """Divide records into parts that share no speaker, subject, dialogue or media file, with the labels in equal shares.
 
     Records of one group stay together, and so do records that show one media file, whatever their groups: two groups that share a file
-    are one block. The same seed gives the same parts, in whatever order the records stand. Fields are named as in a record, e.g. group,
-    attributes.dialogue, target.labels; `label` is short for target.label.
+    are one block, and so are groups of one name in two datasets. The same seed gives the same parts, in whatever order the records stand.
+    Fields are named as in a record, e.g. group, attributes.dialogue, target.labels; `label` is short for target.label.
 
     Writes DIR/NAME.jsonl with `split` set (and `fold`, with --folds) and DIR/splits.json: counts, groups and labels of each part, the
     seed, the hash of the input. Where DIR is not the folder of the records, DIR/media/0 is a link to it. Nothing is overwritten but what
@@ -61,12 +61,16 @@ def split(
         return
     for table in _split_tables(summary):
         out.print(table)
+    from emoreason.show import printable
+
     for note in summary["notes"]:
-        err.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+        err.print(f"note: {printable(note)}", markup=False, highlight=False, soft_wrap=True)
     out.print(f"wrote {', '.join(summary['files'])} and splits.json in {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _split_tables(summary: dict) -> list[Table]:
+    from emoreason.show import printable
+
     parts, total = summary["parts"], summary["num_records"]
     word = "fold" if summary["folds"] else "part"
     blocks = f"{summary['num_groups']} groups" + (f" in {summary['num_blocks']} blocks" if summary["num_joined_groups"] else "")
@@ -82,7 +86,7 @@ def _split_tables(summary: dict) -> list[Table]:
     for label in labels:
         counts = [part["labels"][label] for part in parts.values()]
         shares = (f"{count} ({count / max(sum(part['labels'].values()), 1):.1%})" for count, part in zip(counts, parts.values(), strict=True))
-        shown.add_row(escape(label), str(sum(counts)), *shares)
+        shown.add_row(escape(printable(label)), str(sum(counts)), *shares)
     return [table, shown]
 
 
@@ -107,11 +111,12 @@ def leaks(
 ) -> None:  # fmt: skip
     """Find what a test set shares with a training set, by ids, groups, files, looks, sounds and texts; end with 1 over a certain leak.
 
-    Certain: id (in one dataset), clip_id (a clip of a published set that ids or paths name), group (in one dataset), file (the same
-    bytes), text_record (the same text, without media).
+    Certain: id and group (in one dataset), clip_id (a clip of a published set that ids or paths name), file (the same bytes), text_record
+    (the same text, without media).
 
-    Likely: id and group in datasets of two names, alike_id (but for case, zeros, extension, a split's name), picture (encoded again,
-    resized), clip (8 frames, length and sound agree), sound (encoded again, louder, a part of the other), text (the same transcript).
+    Likely: id and group (in two datasets, where it is no mere number or word), alike_id (but for case, zeros, extension, a split's name),
+    picture (encoded again, resized), clip (8 frames, length and sound agree), sound (encoded again, louder, a part of the other), text
+    (the same transcript).
 
     One colour, silence, and sounds of less than 1.2 s have no fingerprint and are counted. Sets that are known to share clips are named
     with what to do, by `dataset` of the records. Pictures are not found when they are cropped by more than a little.
@@ -166,6 +171,7 @@ def _search(bits: int, mirrored: bool, min_text: int, skip: list[str]):
 
 def _print_leaks(found, summary: dict) -> None:
     from emoreason.leaks import KINDS
+    from emoreason.show import printable
 
     title = f"{escape(summary['train']['file'])}: {summary['train']['num_records']} records"
     table = Table("test", "leak", "", "leaks", "training records", "test records", title=title)
@@ -177,14 +183,14 @@ def _print_leaks(found, summary: dict) -> None:
         table.add_row(escape(test["file"]), f"in all, of {test['num_records']} test records", "", *total, end_section=True)
     out.print(table)
     for line in found.first_pairs(MAX_SHOWN):
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+        out.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     if summary["known_overlaps"]:
         known = Table("train", "test", "share", "how", "what to do", "reference", title="Sets that are known to overlap")
         for row in summary["known_overlaps"]:
-            known.add_row(*(escape(row[name]) for name in ("train", "test", "shared", "what", "do", "reference")))
+            known.add_row(*(escape(printable(row[name])) for name in ("train", "test", "shared", "what", "do", "reference")))
         out.print(known)
     for note in found.notes():
-        err.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+        err.print(f"note: {printable(note)}", markup=False, highlight=False, soft_wrap=True)
     if "clean" in summary:
         told = summary["clean"]
         out.print(f"wrote {told['file']}: {told['num_kept']} of {told['num_records']} records; {told['num_certain']} leak certainly, "
