@@ -49,6 +49,7 @@ SENTENCES = {
 LEVELS = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified"}
 VOTES = dict(zip("ADFHNS", LABEL_SPACES[SPACE], strict=True))
 ASKED = {"1": "audio", "2": "video", "3": "both"}
+ENDINGS = (".flv", ".mp4", ".wav")
 ACTORS = range(1001, 1092)
 NUM_FOLDS, ACTORS_OF_A_FOLD = 5, 18
 
@@ -58,7 +59,8 @@ def read(source: Source) -> Iterator[Row]:
     path = source.optional("processedResults/tabulatedVotes.csv")
     for row in source.csv(path, ("", *VOTES, "fileName", "numResponses")) if path else ():
         votes.setdefault(_whole_name(row["fileName"].strip()), {})[ASKED.get(row[""].strip()[:1], "unknown")] = row
-    files = {_whole_name(file.stem): file for folder in ("AudioWAV", "VideoMP4", "VideoFlash") for file in source.files(f"{folder}/*.*")}
+    paths = (file for folder in ("AudioWAV", "VideoMP4", "VideoFlash") for file in source.files(f"{folder}/*.*"))
+    files = {_whole_name(file.stem): file for file in paths if file.suffix.lower() in ENDINGS and not file.name.startswith("._")}
     for name, file in sorted(files.items()):
         yield Row({"name": name, "votes": votes.get(name, {})}, source.name_of(file), "clip")
 

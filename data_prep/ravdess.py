@@ -34,8 +34,8 @@ CARD = Card(
     citation="Livingstone and Russo 2018, The Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS), PLoS ONE 13(5)",
     url="https://zenodo.org/records/1188976", size="1,440 spoken and 1,012 sung performances",
     labels="ravdess_8, ravdess_song_6; intensity in attributes", modalities="video, audio, text",
-    splits="none; six folds of four actors (HiCMAE)", verified="names, sizes, folds",
-    inferred="wording of the two sentences", recipes="qwen2_5_omni_7b, qwen3_omni_30b_a3b",
+    splits="none; six folds of four actors (HiCMAE)", verified="names, sizes, sentences, folds",
+    recipes="qwen2_5_omni_7b, qwen3_omni_30b_a3b",
 )  # fmt: skip
 NAME = re.compile(r"0[123](?:-\d{2}){6}")
 CHANNELS = {"01": ("speech", "ravdess_8"), "02": ("song", "ravdess_song_6")}

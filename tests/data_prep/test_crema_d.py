@@ -14,7 +14,8 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 NAMES = ("1001_IEO_HAP_LO", "1018_DFA_FEA_XX", "1091_TSI_DIS_XX", "1076_MTI_NEU_XX", "1064_IEO_DIS_MD", "1040_ITH_SAD_XX")
 TREE = {
     **{f"VideoFlash/{name}.flv": b"clip" for name in NAMES}, **{f"AudioWAV/{name}.wav": b"voice" for name in NAMES[:-1]},
-    "AudioWAV/1040_ITH_SAD_X.wav": b"voice", "processedResults/tabulatedVotes.csv": VOTES,
+    "AudioWAV/1040_ITH_SAD_X.wav": b"voice", "AudioWAV/.DS_Store": b"no clip", "VideoFlash/._1001_IEO_HAP_LO.flv": b"no clip",
+    "processedResults/tabulatedVotes.csv": VOTES,
 }  # fmt: skip
 
 
