@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,12 @@ class Sending:
     clips: Literal["frames", "file"] = "frames"
     """Clips as sampled pictures, or the file itself as `video_url`, which the server then samples."""
     response_format: Literal["json_schema", "json_object", "none"] = "json_schema"
+
+    @property
+    def signature(self) -> str:
+        """The model as records and reports name it: of a path, which is what vLLM calls a model from a folder, the last part."""
+        is_path = self.model.startswith(("/", ".", "~", "\\")) or self.model[1:3] == ":\\"
+        return re.split(r"[/\\]", self.model.rstrip("/\\"))[-1] if is_path else self.model
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +153,7 @@ def request_key(ask: Ask, folder: Path, template: AnnotationTemplate, sending: S
     media = [{"kind": kind, "sha256": _file_digest(folder / name, kind, sending.settings)} for kind, name in media_files(ask)]
     timing = {"frames_fps": ask.record.media.frames_fps, "clips": sending.clips, "settings": sending.settings.model_dump()} if media else {}
     parts = [_body(ask, media, template, sending), timing, template.request_digest]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def media_files(ask: Ask) -> list[tuple[Kind, str]]:

@@ -18,6 +18,7 @@ from emoreason.secrets import HIDDEN, redacted_text
 KEY_VARIABLES = ("EMOREASON_API_KEY", "OPENAI_API_KEY")
 _WORTH_REPEATING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SAME_FOR_ALL = frozenset({401, 403, 404, 405})
+_NO_ANSWER = "no answer within"
 _MAX_DELAY_S = 15.0
 _LONGEST_RETRY_AFTER_S = 600.0
 _KEEP_ALIVE_S = 2.0
@@ -39,7 +40,7 @@ class ClientSettings:
     timeout_s: float = 300.0
     """For one attempt, from its first byte to its last."""
     num_retries: int = 4
-    """After 408, 425, 429, 500, 502, 503, 504, a connection that broke, or a time-out."""
+    """After 408, 425, 429, 500, 502, 503, 504, or a connection that broke; after a time-out one at most."""
     first_backoff_s: float = 0.5
     """Before the first repeat, doubled with each further one up to 15 s, times 0.5 to 1.5 at random; Retry-After is kept to."""
     stop_after: int = 8
@@ -126,14 +127,15 @@ class ChatClient:
         self, http: httpx.AsyncClient, method: str, path: str, body: Any, num_retries: int, timeout_s: float
     ) -> tuple[httpx.Response | None, str]:
         """(the last response or None, what came back on one line), after as many attempts as it takes."""
-        attempt = 0
+        attempt = num_timeouts = 0
         while True:
             attempt += 1
             if (wait := self._not_before - self._clock()) > 0:
                 await anyio.sleep(wait)
             self.num_sent += method == "POST"
             found, what = await self._attempt(http, method, path, body, timeout_s)
-            if attempt > num_retries or not (found is None or found.status_code in _WORTH_REPEATING):
+            num_timeouts += found is None and what.startswith(_NO_ANSWER)
+            if attempt > num_retries or num_timeouts > 1 or not (found is None or found.status_code in _WORTH_REPEATING):
                 return found, what
             self.num_retries += method == "POST"
             asked_for = _retry_after_s(found) if found is not None else None
@@ -150,7 +152,7 @@ class ChatClient:
             with anyio.fail_after(timeout_s):
                 found = await http.request(method, path, json=body)
         except TimeoutError:
-            return None, f"no answer within {timeout_s:g} s"
+            return None, f"{_NO_ANSWER} {timeout_s:g} s"
         except (httpx.TransportError, httpx.DecodingError) as error:
             return None, self._told(f"{type(error).__name__}: {error}")
         return found, self._told(f"HTTP {found.status_code}: {found.text}")
@@ -161,7 +163,7 @@ class ChatClient:
 
     def _told(self, text: str) -> str:
         """On one line, cut, and without the key, which servers like to repeat."""
-        line = " ".join(text.split())
+        line = " ".join("".join(sign if sign.isprintable() else " " for sign in text[:4000]).split())
         line = redacted_text(line.replace(self._key, HIDDEN) if self._key else line)
         return f"{line[:300]}..." if len(line) > 300 else line
 

@@ -79,7 +79,7 @@ class Work:
         self.outcomes = [Outcome() for _ in self.asks]
 
 
-def find_model(client: ChatClient, asked: str | None) -> str:
+def find_model(client: ChatClient, asked: str | None, deadline_s: float | None = None) -> str:
     """The model to ask, as the server names it.
 
     Raises:
@@ -87,8 +87,10 @@ def find_model(client: ChatClient, asked: str | None) -> str:
     """
 
     async def find() -> str:
-        async with client.connection() as http:
-            return choose_model(asked, await client.models(http))
+        with anyio.move_on_after(deadline_s):
+            async with client.connection() as http:
+                return choose_model(asked, await client.models(http))
+        raise ServerStoppedError(f"{client.base_url}: has not told its models within the deadline of {deadline_s:g} s")
 
     try:
         with start_blocking_portal() as portal:
@@ -140,7 +142,7 @@ async def _ask_all(work: Work, client: ChatClient) -> None:
     if faults:
         raise faults[0]
     if scope.cancelled_caught and work.stopped is None:
-        work.stopped = f"the deadline of {work.deadline_s:g} s has passed"
+        work.stopped = "the deadline has passed"
 
 
 async def _annotate(work: Work, client: ChatClient, http: httpx.AsyncClient, asks: list[Ask]) -> Outcome:
@@ -157,7 +159,7 @@ async def _annotate(work: Work, client: ChatClient, http: httpx.AsyncClient, ask
             return outcome
         answers[ask.modality] = answer
     record, template = asks[0].record, work.template
-    outcome.records, wrong = filled_records(record, answers, template, work.sending.model)
+    outcome.records, wrong = filled_records(record, answers, template, work.sending.signature)
     problems = [Problem("format", text) for text in wrong]
     if template.filters.agreement:
         outcome.agreement = agreement(record, answers, template)
@@ -213,7 +215,7 @@ def _judge(work: Work, ask: Ask, reply: Reply) -> tuple[dict[str, Any] | None, l
     if answer is None or wrong:
         return None, [Problem("format", text) for text in wrong]
     if ask.modality is None:
-        wrong = filled_records(ask.record, {None: answer}, work.template, work.sending.model)[1]
+        wrong = filled_records(ask.record, {None: answer}, work.template, work.sending.signature)[1]
     return answer, [Problem("format", text) for text in wrong] + problems_of(answer, ask.record, work.template.filters)
 
 

@@ -151,9 +151,10 @@ def annotate(
     cache = AnswerCache(files.cache)
     client = ChatClient(options.server, options.client)
     start = time.monotonic()
-    sending = replace(options.sending, model=find_model(client, options.model)) if found.asks else options.sending
+    sending = replace(options.sending, model=find_model(client, options.model, options.deadline_s)) if found.asks else options.sending
     rounds = options.rounds or template.rounds
-    work = Work(found.asks, records_path.parent, template, sending, cache, rounds, options.concurrency, options.deadline_s, progress)
+    left_s = None if options.deadline_s is None else max(options.deadline_s - (time.monotonic() - start), 0.0)
+    work = Work(found.asks, records_path.parent, template, sending, cache, rounds, options.concurrency, left_s, progress)
     run_work(work, client)
     report = report_of(found, work, client, time.monotonic() - start)
     _write(records_path, files, work, report)
@@ -173,7 +174,7 @@ def report_of(found: Sorted, work: Work, client: ChatClient, seconds: float) -> 
         failed.setdefault(outcome.reason, []).append(record_id)
     counts, kept = work.counts, by_state.get("kept", [])
     report = {
-        "template": work.template.name, "template_sha256": work.template.digest, "model": work.sending.model, "rounds": work.rounds,
+        "template": work.template.name, "template_sha256": work.template.digest, "model": work.sending.signature, "rounds": work.rounds,
         "records": len(found.records), "beyond_limit": found.num_beyond_limit, "kept": len(kept),
         "records_written": sum(len(outcome.records) for _, outcome in kept), "left_out": _counted(left_out),
         "rejected": _rejected(by_state.get("rejected", []), counts.rejected_answers), "failed": _counted(failed),

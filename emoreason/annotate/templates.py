@@ -160,13 +160,16 @@ class AnnotationTemplate(Strict):
     @property
     def digest(self) -> str:
         """Hex SHA-256 of everything in the template."""
-        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(self.model_dump()).encode()).hexdigest()
 
     @property
     def request_digest(self) -> str:
-        """The same of what shapes a request, so that changed filters judge the answers that are there already."""
+        """The same of what shapes a request, so that changed filters judge the answers that are there already.
+
+        The order of the schema's properties counts, since servers decode in it.
+        """
         shaping = self.model_dump(include={"each", "media", "system", "user", "again", "answer_schema", "sampling"})
-        return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(shaping).encode()).hexdigest()
 
 
 # Files ----------------------------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Column, Table
 
 from emoreason.commands.terminal import AsJson, err, out
@@ -12,7 +13,7 @@ from emoreason.faults import UserError
 
 
 def annotate(
-    records: Annotated[Path | None, typer.Argument(help="Records (JSON Lines).", show_default=False)] = None,
+    records: Annotated[Path | None, typer.Argument(metavar="RECORDS", help="Records (JSON Lines).", show_default=False)] = None,
     out_path: Annotated[
         Path | None, typer.Argument(metavar="OUT", help="Records to write, in the same folder or one above it.", show_default=False)
     ] = None,
@@ -40,14 +41,22 @@ def annotate(
 ) -> None:  # fmt: skip
     """Ask a model behind a server for cues, rationales or statements about records, given their media and labels.
 
-    A template says what is asked, how it must be answered (a JSON schema that the server decodes by), where each field goes in the
-    record, and what is rejected: answers with other action units or another emotion than the annotators', that speak of a given label,
-    that are too long. What is rejected is asked again, told what was wrong, up to --rounds.
+    A template says what is asked, how it must be answered (a JSON schema that
+    the server decodes by), where each field goes in the record, and what is
+    rejected: other action units or another emotion than the annotators', talk
+    of a label that was told, too few words or too many. What is rejected is
+    asked again, told what was wrong, up to --rounds.
 
-    Beside OUT stand OUT's report.json, rejected.jsonl with every reason, and cache.jsonl with every answer: the same command goes on
-    where it was stopped or killed, and asks nothing twice. Filters may be changed and run anew on the answers that are there.
+    Beside OUT stand its report.json, rejected.jsonl with every reason, and
+    cache.jsonl with every answer: the same command goes on where it was stopped
+    or killed, and asks nothing twice. Filters may be changed, and run anew on
+    the answers that are there.
 
-    The key of a server is EMOREASON_API_KEY, or OPENAI_API_KEY; it is written nowhere. Pictures are sent without their metadata.
+    The key of the server is EMOREASON_API_KEY, or OPENAI_API_KEY; it is written
+    nowhere. Pictures are sent without their metadata.
+
+    0: all were reached; 1: stopped by --deadline or by the server; 2: a mistake
+    of yours; 130: interrupted.
 
     Example: emoreason annotate --list
 
@@ -129,14 +138,20 @@ def _run(records: Path, files, template, options, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
+def _told(text: str) -> str:
+    """What a model or a server wrote, for a terminal: no codes that it would obey, no markup, and not too long."""
+    shown = "".join(sign if sign.isprintable() else " " for sign in text)
+    return escape(shown if len(shown) <= 300 else f"{shown[:300]}...")
+
+
 def _table(report: dict, name: str) -> Table:
-    table = Table("", Column("records", justify="right"), Column("e.g.", overflow="fold"), title=f"{report['template']}, {report['model']}")
-    table.add_row(f"kept, in {name}", str(report["kept"]), f"{report['records_written']} written")
+    table = Table("", Column("records", justify="right"), Column("e.g.", overflow="fold"), title=escape(f"{report['template']}, {report['model']}"))
+    table.add_row(escape(f"kept, in {name}"), str(report["kept"]), f"{report['records_written']} written")
     for title, key in (("left out", "left_out"), ("rejected", "rejected"), ("no answer", "failed")):
         for reason, one in report[key].items():
-            table.add_row(f"{title}: {reason}", str(one["records"]), "\n".join(one["examples"]))
+            table.add_row(_told(f"{title}: {reason}"), str(one["records"]), "\n".join(map(_told, one["examples"])))
     if report["not_reached"]:
-        table.add_row("not reached", str(report["not_reached"]), report["stopped"])
+        table.add_row("not reached", str(report["not_reached"]), _told(report["stopped"]))
     table.add_row("in all", str(report["records"]), f"{report['beyond_limit']} beyond --limit" if report["beyond_limit"] else "", end_section=True)
     answers, requests, tokens = report["answers"], report["requests"], report["tokens"]
     table.add_row("answers", "", f"{answers['from_server']} from the server, {answers['from_cache']} from the cache")

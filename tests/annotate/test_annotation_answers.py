@@ -7,7 +7,10 @@ from emoreason.annotate.answers import read_answer, texts_at, values_at
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "integer"}}, "required": ["a"], "additionalProperties": False}
 
 
-@pytest.mark.parametrize("text", ['{"a": "x"}', ' {"a": "x"}\n', '```json\n{"a": "x"}\n```', '```\n{"a": "x"}\n```\n'])
+@pytest.mark.parametrize(
+    "text",
+    ['{"a": "x"}', ' {"a": "x"}\n', '```json\n{"a": "x"}\n```', '```\n{"a": "x"}\n```\n', '<think>{"a"}</think>\n{"a": "x"}'],
+)
 def test_an_object_that_fits_is_read(text: str) -> None:
     assert read_answer(text, SCHEMA) == ({"a": "x"}, [])
 
@@ -30,6 +33,10 @@ def test_an_object_that_fits_is_read(text: str) -> None:
 def test_what_does_not_fit_says_why(text: str, problem: str) -> None:
     _, problems = read_answer(text, SCHEMA)
     assert len(problems) == 1 and problem in problems[0] and len(problems[0]) < 250
+
+
+def test_control_characters_that_a_grammar_lets_through_become_spaces() -> None:
+    assert read_answer('{"a": "x\x07\x1b[31m\ny\t\\u0000z"}', SCHEMA) == ({"a": "x [31m\ny\t z"}, [])
 
 
 def test_half_a_character_is_replaced_since_no_file_can_hold_it() -> None:

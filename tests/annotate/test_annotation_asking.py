@@ -135,6 +135,14 @@ def test_sampling_the_schema_and_earlier_turns_are_in_the_request() -> None:
     assert "response_format" not in request_body(ask, Path(), template, Sending("tiny", response_format="none"))
 
 
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [("/data/models/Qwen2.5-VL/", "Qwen2.5-VL"), ("Qwen/Qwen2.5-VL", "Qwen/Qwen2.5-VL"), ("C:\\models\\tiny", "tiny"), ("gpt:mini", "gpt:mini")],
+)
+def test_a_model_that_a_server_names_by_its_folder_is_told_without_it(model: str, told: str) -> None:
+    assert Sending(model).signature == told
+
+
 def test_the_key_is_of_contents_and_not_of_names(folder: Path) -> None:
     shutil.copy(folder / "face.jpg", folder / "same.jpg")
     face(1, (120, 80)).save(folder / "other.jpg")

@@ -61,8 +61,8 @@ def test_a_request_that_is_wrong_is_not_repeated() -> None:
 @pytest.mark.parametrize("trouble", ["hang", "trickle"])
 def test_a_server_that_never_ends_its_answer_is_left(trouble: str) -> None:
     start = time.monotonic()
-    (error,), client, _ = calls(lambda text, number: trouble, settings=ClientSettings(timeout_s=0.1, num_retries=1, first_backoff_s=0.001))
-    assert "no answer within 0.1 s" in str(error) and client.num_sent == 2 and time.monotonic() - start < 2
+    (error,), client, _ = calls(lambda text, number: trouble, settings=ClientSettings(timeout_s=0.1, num_retries=4, first_backoff_s=0.001))
+    assert "no answer within 0.1 s" in str(error) and client.num_sent == 2 and time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize("header", ["0.3", "date"])
@@ -73,7 +73,7 @@ def test_retry_after_is_kept_to(header: str) -> None:
 
     start = time.monotonic()
     (reply,), _, _ = calls(act)
-    assert isinstance(reply, Reply) and 0.19 < time.monotonic() - start < 2
+    assert isinstance(reply, Reply) and 0.19 < time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize("header", ["soon", "-5", "nan", ""])
@@ -144,7 +144,7 @@ def test_a_server_that_is_not_there_is_told_at_once() -> None:
     start = time.monotonic()
     with pytest.raises(ServerStoppedError, match=r"ConnectError.*is the server running"):
         models(ChatClient(url, QUICK))
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
 
 
 def test_which_model_is_asked() -> None:

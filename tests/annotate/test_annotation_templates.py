@@ -16,7 +16,7 @@ SMALL = {
 
 def written(folder: Path, **changes: object) -> str:
     path = folder / "mine.yaml"
-    path.write_text(yaml.safe_dump({**SMALL, **changes}), encoding="utf-8")
+    path.write_text(yaml.safe_dump({**SMALL, **changes}, sort_keys=False), encoding="utf-8")
     return str(path)
 
 
@@ -44,6 +44,10 @@ def test_filters_do_not_shape_a_request_and_texts_do(tmp_path: Path) -> None:
     filtered = load_template(written(tmp_path, filters={"length": {"min_words": 3}}))
     asked = load_template(written(tmp_path, user="Why not {{ label }}?"))
     assert plain.request_digest == filtered.request_digest != asked.request_digest
+    schema = {**SMALL["answer_schema"], "properties": {"why": {"type": "string"}, "who": {}}}
+    turned = {**schema, "properties": {"who": {}, "why": {"type": "string"}}}
+    one, other = (load_template(written(tmp_path, answer_schema=given)).request_digest for given in (schema, turned))
+    assert one != other, "servers decode in the order of the properties"
     assert len({plain.digest, filtered.digest, asked.digest}) == 3
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from peft import get_peft_model
 from test_vllm_engine import GREEDY, largest_difference
-from vllm_families import Family, draw_adapter, family
+from vllm_families import Family, draw_adapter
 
 from emoreason.models import lora_config
 from emoreason.recipe import LoraSettings, Rollouts, Sampling, ServerSettings
@@ -21,26 +21,8 @@ from emoreason.rollouts.transformers_engine import TransformersEngine
 from emoreason.rollouts.weights import policy_weights, write_adapter
 
 pytestmark = pytest.mark.vllm
+pytest_plugins = ["vllm_server"]
 FUSED = "clip with its sound track"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("vllm")
-
-
-@pytest.fixture(scope="module")
-def opened(folder: Path):
-    """(a family that hears, a server with its weights, which takes adapters)."""
-    made = family("qwen2_5_omni_thinker", folder)
-    engine = made.vllm(folder / "server", ServerEngine, "vllm_server", scratch=folder / "server", adapter_rank=8)
-    try:
-        sent = Sent(engine.as_read(policy_weights(made.model)))
-        check_receipts(sent.digests, 1, engine.sync(sent, 1))
-        yield made, engine
-    finally:
-        engine.close()
-    assert not engine.process.is_alive
 
 
 def prompts_of(made: Family) -> dict:
