@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from emoreason.commands.terminal import AsJson, err, out
@@ -64,12 +65,13 @@ def export(
 
 
 def _print_table(report, output: Path) -> None:
-    table = Table("records", "count", "for example", title=str(output))
+    table = Table("records", "count", "for example", title=escape(str(output)))
     table.add_row("read", str(report.records), "")
     table.add_row("exported", str(report.exported), f"{report.rows} rows")
     for title, reasons in (("left out", report.left_out), ("row left out", report.rows_left_out), ("note", report.notes)):
         for found in reasons.listed():
-            table.add_row(f"{title}: {found['reason']}", str(found["count"]), ", ".join(found["examples"][:2]))
+            ids = ", ".join(name if name.isprintable() else ascii(name) for name in found["examples"][:2])
+            table.add_row(escape(f"{title}: {found['reason']}"), str(found["count"]), escape(ids))
     out.print(table)
     if report.rows:
         out.print(f"to load it: {report.how_to_load}", markup=False, highlight=False, soft_wrap=True)

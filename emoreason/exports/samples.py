@@ -1,6 +1,7 @@
 """What any framework is told of a record: the texts that our own trainer shows, the media in their order, what rewards ask for."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -99,10 +100,15 @@ def samples_of(record: Record, kind: Kind, style: Style) -> tuple[list[Sample], 
     text = target_text(record, style.template, style.think_from)
     parsed = parse_completion(text, style.template)
     if parsed.problems:
-        return [], f"its target breaks the template: {parsed.problems[0]}"
+        return [], f"its target breaks the template: {_kind_of(parsed.problems[0])}"
     if style.template.answer != "none" and parsed.answers != gold_answers(record, style.template):
         return [], "its target says another answer than the record"
     return [replace(sample, answer=text)], ""
+
+
+def _kind_of(problem: str) -> str:
+    """A problem without the words that it quotes, so that alike ones are counted together."""
+    return re.sub(" holds .*", " holds no verdict", problem).split(": ")[0]
 
 
 def media_files(media: Media) -> tuple[MediaFile, ...]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from emoreason.completions import Template
 from emoreason.exports.files import read_rows
 from emoreason.exports.samples import Style
 from emoreason.exports.stream import stream_records
@@ -45,6 +46,21 @@ def test_counts_add_up_in_the_report_and_beside_the_file(tmp_path: Path) -> None
     assert (said["records_file"], said["records_sha256"], said["exported"]) == ("records.jsonl", sha256(path), 1)
     assert said["left_out"][0] == {"reason": "its target breaks the template: <think> is empty", "count": 2, "examples": ["b", "f"]}
     assert str(tmp_path) not in json.dumps(said)
+
+
+def test_alike_reasons_are_counted_together(tmp_path: Path) -> None:
+    path = write(tmp_path, [record(label, target={"label": label, "reasoning": "x"}) for label in ("joy, fear", "awe / joy")])
+    report = export(Export(path, tmp_path / "out.parquet", "trl", "sft"))
+    assert report.left_out.counts == {"its target breaks the template: <answer> names 2 labels where one is asked": 2}
+    verdict = Export(path, tmp_path / "out.parquet", "trl", "sft", Style(Template("free", "verdict")))
+    assert export(verdict).left_out.counts == {"its target breaks the template: <answer> holds no verdict": 2}
+
+
+def test_the_table_shows_ids_that_look_like_markup_or_commands(tmp_path: Path, emoreason) -> None:
+    path = write(tmp_path, [record("a"), record("[/b]", text="<image>"), record("\x1b[2J", text="<image>")])
+    code, out, _ = emoreason("export", path, tmp_path / "out.parquet", "--to", "verl")
+    assert code == 0
+    assert "[/b], '\\x1b[2J'" in out
 
 
 def test_nothing_is_written_where_nothing_can_be_exported(tmp_path: Path) -> None:
