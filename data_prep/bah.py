@@ -26,7 +26,8 @@ from emoreason.records import Record
 CARD = Card(
     name="bah", title="BAH", access="request to LIVIA", licence="BAH agreement: research use, no redistribution; personal data",
     citation="González-González et al. 2025, BAH Dataset for Ambivalence/Hesitancy Recognition in Videos for Behavioural Change (arXiv 2505.19328)",
-    url="https://github.com/sbelharbi/bah-dataset", size="1,427 videos of 300 people; 1,118 of 224 in the first release", labels="yes_no_2: ambivalence or hesitancy",
+    url="https://github.com/sbelharbi/bah-dataset", size="1,427 videos of 300 people; 1,118 of 224 in the first release",
+    labels="yes_no_2: ambivalence or hesitancy",
     modalities="video, audio, text", splits="train, val, test by person", verified="lines, classes, paths, splits",
     inferred="that no person is in two splits", recipes="qwen2_5_omni_7b, qwen3_omni_30b_a3b",
 )  # fmt: skip
