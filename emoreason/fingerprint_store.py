@@ -66,9 +66,13 @@ def read_media(sources: Iterable[Source], workers: int, folder: Path | None, sta
 def _digest(source: Source) -> str:
     """The digest, or `!` and what is wrong."""
     try:
+        if odd := [path for path in source.paths if path.exists() and not path.is_file()]:
+            return f"!{odd[0]}: a folder or a pipe, not a file"
         return source.digest()
     except FileNotFoundError as error:
         return f"!{error.filename}: no such file"
+    except ValueError:  # a null byte, or half a character
+        return f"!{str(source.paths[0])!r}: cannot be a file's name"
     except OSError as error:
         return f"!{error.filename}: cannot be read: {error.strerror}"
 

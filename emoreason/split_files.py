@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from emoreason.faults import UserError, raise_faults
-from emoreason.files import read_json, sha256, write_json, write_jsonl
+from emoreason.files import read_json, read_jsonl, sha256, write_json, write_jsonl
 from emoreason.linked_media import linked
 from emoreason.record_keys import NOBODY
 from emoreason.records import Record, read_records
@@ -46,12 +46,13 @@ def write_splits(records_path: Path, folder: Path, wish: Wish) -> dict[str, Any]
     sizes = Counter(division.parts)
     assert sum(sizes.values()) == len(records)
     _check_folder(folder, [f"{name}.jsonl" for name in contents], records_path)
-    written = {}
     folder.mkdir(parents=True, exist_ok=True)
-    for name, part in contents.items():
-        path = folder / f"{name}.jsonl"
-        write_jsonl(path, [record.model_dump(mode="json", exclude_defaults=True) for record in linked(part, records_path.parent, folder)])
-        written[path.name] = {"num_records": len(part), "sha256": sha256(path)}
+    rows = {f"{name}.jsonl": [one.model_dump(mode="json", exclude_defaults=True) for one in linked(part, records_path.parent, folder)]
+            for name, part in contents.items()}  # fmt: skip
+    _check_files(folder, rows)
+    for name, part in rows.items():
+        write_jsonl(folder / name, part)
+    written = {name: {"num_records": len(part), "sha256": sha256(folder / name)} for name, part in rows.items()}
     summary = {"records": records_path.name, "sha256": sha256(records_path), "num_records": len(records), **_settings(wish)}
     summary |= _outcome(records, division, wish) | {"files": written}
     write_json(folder / SUMMARY, summary)
@@ -106,21 +107,38 @@ def _renamed(record: Record, update: dict[str, Any]) -> Record:
 
 
 def _check_folder(folder: Path, names: list[str], records_path: Path) -> None:
-    """Nothing is overwritten but what an earlier split wrote and nobody has changed, and none of its other files stays behind."""
+    """The input is not overwritten, and no file of an earlier split stays behind beside the new ones."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: a file, not a folder; choose another --out")
-    before = read_json(folder / SUMMARY).get("files", {}) if (folder / SUMMARY).is_file() else {}
     faults = []
     for name in names:
-        path = folder / name
-        if path.exists() and path.resolve() == records_path.resolve():
-            faults.append(f"{path}: is the file that is divided; choose another --out, or name the parts otherwise")
-        elif path.exists() and sha256(path) != before.get(name, {}).get("sha256"):
-            faults.append(f"{path}: is there already, and not as a split has left it; choose another --out, or move it away")
-    for name in before.keys() - set(names):
+        if (folder / name).resolve() == records_path.resolve():
+            faults.append(f"{folder / name}: is the file that is divided; choose another --out, or name the parts otherwise")
+    for name in _earlier(folder).keys() - set(names):
         if (folder / name).exists():
             faults.append(f"{folder / name}: is of an earlier split with other parts; choose another --out, or remove it")
     raise_faults(sorted(faults))
+
+
+def _check_files(folder: Path, rows: dict[str, list[dict]]) -> None:
+    """Nothing is overwritten but what an earlier split wrote and nobody has changed, or what would be written now; a kill may have left it."""
+    before, faults = _earlier(folder), []
+    for name, part in rows.items():
+        path = folder / name
+        if path.exists() and sha256(path) != before.get(name, {}).get("sha256") and [row for _, row in read_jsonl(path, [])] != part:
+            faults.append(f"{path}: is there already, and not as a split has left it; choose another --out, or move it away")
+    raise_faults(faults)
+
+
+def _earlier(folder: Path) -> dict[str, dict]:
+    """What an earlier splits.json says of its files."""
+    path = folder / SUMMARY
+    if not path.exists():
+        return {}
+    summary = read_json(path)
+    if not isinstance(summary, dict) or not isinstance(summary.get("files"), dict) or "num_blocks" not in summary:
+        raise UserError(f"{path}: is there already, and of something else; choose another --out, or move it away")
+    return summary["files"]
 
 
 # What it came out as.

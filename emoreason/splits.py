@@ -134,7 +134,14 @@ def blocks_of(records: list[Record], folder: Path, by: list[str]) -> tuple[list[
 
 def _files(record: Record, folder: Path) -> list[str]:
     """The files of a record, links followed, by names that do not depend on how they are written."""
-    return [unicodedata.normalize("NFC", os.path.realpath(folder / use.path)) for use in media_uses(record)]
+    return [unicodedata.normalize("NFC", _followed(folder / use.path)) for use in media_uses(record)]
+
+
+def _followed(path: Path) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # a null byte, or half a character: no file has such a name
+        return os.path.normpath(path)
 
 
 def _joined(keys: list[list[Hashable]]) -> list[int]:

@@ -88,11 +88,14 @@ def test_where_nothing_can_be_kept_the_work_goes_on(tmp_path: Path, caplog: pyte
 
 
 def test_every_file_that_is_missing_is_named(tmp_path: Path) -> None:
-    missing = [Source("picture", (tmp_path / f"{number}.png",)) for number in range(3)]
+    os.mkfifo(tmp_path / "pipe")  # reading it would wait for ever
+    odd = [tmp_path / name for name in ("0.png", "1.png", "a\0b.png", "half\ud800.png", "pipe", "")]
     with pytest.raises(UserError) as error:
-        read_media([*SOURCES[:2], *missing, Source("clip", (tmp_path,))], 1, None, Told())
-    named = [f"{tmp_path / f'{number}.png'}: no such file" for number in range(3)]
-    assert error.value.faults == [*named, f"{tmp_path}: cannot be read: Is a directory"]
+        read_media([*SOURCES[:2], *(Source("picture", (path,)) for path in odd)], 1, None, Told())
+    assert error.value.faults == [
+        f"{odd[0]}: no such file", f"{odd[1]}: no such file", f"{str(odd[2])!r}: cannot be a file's name",
+        f"{str(odd[3])!r}: cannot be a file's name", f"{odd[4]}: a folder or a pipe, not a file", f"{tmp_path}: a folder or a pipe, not a file",
+    ]  # fmt: skip
 
 
 def crash_over_the_third(source: Source) -> str:

@@ -8,6 +8,7 @@ import pytest
 from conftest import TINY
 from encoded_media import remux, speech, write_clip, write_sound
 from PIL import Image
+from sklearn.datasets import load_sample_images
 
 from emoreason.fingerprints import Fingerprint, Source, sound_bits
 from emoreason.media import load_picture
@@ -62,6 +63,15 @@ def test_faces_saved_again_are_found_each_as_itself(tmp_path: Path) -> None:
     found = near_pictures(faces(), prints("picture", *paths))
     assert {(other, one) for one, other, _ in found} >= set(enumerate(chosen))
     assert len(found) <= len(chosen) + 1
+
+
+def test_photographs_saved_again_are_found(tmp_path: Path) -> None:
+    photographs = [Image.fromarray(pixels) for pixels in load_sample_images().images]
+    for place, one in enumerate(photographs):
+        one.save(tmp_path / f"{place}.png")
+        one.resize((one.width // 2, one.height // 3)).convert("L").save(tmp_path / f"{place}.jpg", quality=20)
+    first, again = (prints("picture", *(tmp_path / f"{place}.{end}" for place in range(2))) for end in ("png", "jpg"))
+    assert [(one, other) for one, other, _ in near_pictures(first, again)] == [(0, 0), (1, 1)]
 
 
 def test_mirror_images_are_found_when_asked_for(tmp_path: Path) -> None:

@@ -58,8 +58,10 @@ def test_the_same_command_again_and_a_file_that_was_changed(records_path: Path, 
     first = write_splits(records_path, folder, Wish(SHARES))
     assert write_splits(records_path, folder, Wish(SHARES)) == first and os.listdir(folder / "media") == ["0"]
     write_splits(records_path, folder, Wish(SHARES, seed=1))
+    (folder / "splits.json").unlink()  # as a kill before the end would have left it
+    write_splits(records_path, folder, Wish(SHARES, seed=1))
     with (folder / "val.jsonl").open("a") as file:
-        file.write("\n")
+        file.write('{"id": "mine"}\n')
     with pytest.raises(UserError, match=r"val.jsonl: is there already, and not as a split has left it"):
         write_splits(records_path, folder, Wish(SHARES))
     (folder / "val.jsonl").unlink()
@@ -75,6 +77,14 @@ def test_the_input_is_never_overwritten(records_path: Path, tmp_path: Path) -> N
     (tmp_path / "out").write_text("a file")
     with pytest.raises(UserError, match="a file, not a folder"):
         write_splits(records_path, tmp_path / "out", Wish(SHARES))
+
+
+@pytest.mark.parametrize("content", ["[]", '{"files": {}}', '{"files": ["train.jsonl"], "num_blocks": 1}'])
+def test_a_splits_file_of_something_else_is_left_alone(records_path: Path, tmp_path: Path, content: str) -> None:
+    (tmp_path / "data" / "splits.json").write_text(content)
+    with pytest.raises(UserError, match=r"splits\.json: is there already, and of something else"):
+        write_splits(records_path, tmp_path / "data", Wish(SHARES))
+    assert (tmp_path / "data" / "splits.json").read_text() == content and not (tmp_path / "data" / "train.jsonl").exists()
 
 
 def test_a_link_that_is_taken_is_left_alone(records_path: Path, tmp_path: Path) -> None:

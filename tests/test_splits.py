@@ -98,6 +98,11 @@ def test_groups_that_share_a_file_stay_together_over_others_and_links(tmp_path: 
     assert (num_groups, num_joined) == (5, 2)
 
 
+def test_names_that_no_file_has(tmp_path: Path) -> None:
+    records = [record("1", "a", ("x\0.png",)), record("2", "b", ("./x\0.png",)), record("3", "c", ("half\ud800.png",))]
+    assert blocks_of(records, tmp_path, ["group"])[0] == [0, 0, 1]
+
+
 def test_the_worse_side_of_a_preference_counts_as_shown(tmp_path: Path) -> None:
     pair = {"chosen": "joy", "rejected": "fear", "rejected_media": {"images": ["b.png"]}}
     records = [record("1", "ann", ("a.png",), preference=pair), record("2", "ben", ("b.png",))]

@@ -30,15 +30,19 @@ def split(
     resplit: Annotated[bool, typer.Option("--resplit", help="Divide anew what has official splits or folds.")] = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Divide records into parts that share no speaker, subject, dialogue or media file, with the labels in equal shares.
+    """Divide records into parts that share no group and no media file, with the labels in equal shares.
 
-    Records of one group stay together, and so do records that show one media file, whatever their groups: two groups that share a file
-    are one block, and so are groups of one name in two datasets. The same seed gives the same parts, in whatever order the records stand.
-    Fields are named as in a record, e.g. group, attributes.dialogue, target.labels; `label` is short for target.label.
+    Records of one group (speaker, subject, dialogue) stay together, and so do
+    records that show one media file, whatever their groups: two groups that share a file are one block, and
+    so are groups of one name in two datasets. The same seed gives the same parts,
+    in whatever order the records stand. Fields are named as in a record, e.g.
+    group, attributes.dialogue, target.labels; `label` is short for target.label.
 
-    Writes DIR/NAME.jsonl with `split` set (and `fold`, with --folds) and DIR/splits.json: counts, groups and labels of each part, the
-    seed, the hash of the input. Where DIR is not the folder of the records, DIR/media/0 is a link to it. Nothing is overwritten but what
-    an earlier split has written. A record whose split changes keeps the old one in attributes.official_split.
+    Writes DIR/NAME.jsonl with `split` set (and `fold`, with --folds) and
+    DIR/splits.json: counts, groups and labels of each part, the seed, the hash of
+    the input. Where DIR is not the folder of the records, DIR/media/0 is a link
+    to it. Nothing is overwritten but what an earlier split has written. A record
+    whose split changes keeps the old one in attributes.official_split.
 
     Example: emoreason split data/records.jsonl --out data --shares train=0.8,val=0.1,test=0.1
 
@@ -109,21 +113,25 @@ def leaks(
     strict: Annotated[bool, typer.Option("--strict", help="End with 1 over likely leaks, too.")] = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Find what a test set shares with a training set, by ids, groups, files, looks, sounds and texts; end with 1 over a certain leak.
+    """Find what a test set shares with a training set, and end with 1 over a certain leak.
 
-    Certain: id and group (in one dataset), clip_id (a clip of a published set that ids or paths name), file (the same bytes), text_record
-    (the same text, without media).
+    Certain: id and group (in one dataset), clip_id (a clip of a published set
+    that ids or paths name), file (the same bytes), text_record (the same text,
+    without media).
 
-    Likely: id and group (in two datasets, where it is no mere number or word), alike_id (but for case, zeros, extension, a split's name),
-    picture (encoded again, resized), clip (8 frames, length and sound agree), sound (encoded again, louder, a part of the other), text
-    (the same transcript).
+    Likely: id and group (in two datasets, where it is no mere number or word),
+    alike_id (but for case, zeros, extension, a split's name), picture (encoded
+    again, resized), clip (8 frames, length and sound agree), sound (encoded
+    again, louder, a part of the other), text (the same transcript).
 
-    One colour, silence, and sounds of less than 1.2 s have no fingerprint and are counted. Sets that are known to share clips are named
-    with what to do, by `dataset` of the records. Pictures are not found when they are cropped by more than a little.
+    One colour, silence, and sounds of less than 1.2 s have no fingerprint and are
+    counted. Sets that are known to share clips are named with what to do, by
+    `dataset` of the records. Pictures that are cropped by 2 % a side or more are
+    not found.
 
     Example: emoreason leaks data/train.jsonl data/test.jsonl
 
-    Example: emoreason leaks data/mer2025.jsonl data/emer.jsonl data/mer2023_test1.jsonl --out leaks.jsonl --write-clean data/clean.jsonl
+    Example: emoreason leaks mer2025.jsonl emer.jsonl --out leaks.jsonl --write-clean clean.jsonl
     """
     import json
 
