@@ -3,14 +3,16 @@
 import json
 import tracemalloc
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from emoreason.commands import export as command
 from emoreason.completions import Template
-from emoreason.exports.files import read_rows
-from emoreason.exports.samples import Style
+from emoreason.exports.files import MediaMode, read_rows
+from emoreason.exports.samples import Kind, Style
 from emoreason.exports.stream import stream_records
-from emoreason.exports.writing import Export, export
+from emoreason.exports.writing import FORMATS, Export, export
 from emoreason.faults import UserError
 from emoreason.files import read_json, sha256, write_json, write_jsonl
 from emoreason.recipe_files import load_recipe
@@ -70,6 +72,21 @@ def test_nothing_is_written_where_nothing_can_be_exported(tmp_path: Path) -> Non
     assert (report.rows, report.left_out.counts) == (0, {"no preference": 1})
     assert (tmp_path / "out.parquet").read_text() == "before"
     assert sorted(one.name for one in tmp_path.iterdir()) == ["out.parquet", "records.jsonl"]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_what_is_interrupted_leaves_the_file_as_it_was(tmp_path: Path, suffix: str) -> None:
+    path, out = write(tmp_path, [record("a"), record("b")]), tmp_path / f"out{suffix}"
+    out.write_text("before")
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        if what == "writing" and done == total:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export(Export(path, out, "ms_swift", "sft"), interrupt)
+    assert out.read_text() == "before"
+    assert sorted(one.name for one in tmp_path.iterdir()) == [out.name, "records.jsonl"]
 
 
 def test_all_faults_come_in_one_report_and_nothing_is_written(tmp_path: Path) -> None:
@@ -174,6 +191,12 @@ def test_a_style_is_that_of_the_last_phase(tiny_dir: Path) -> None:
     assert style.prompt.question == "What does the face show?"
     grpo = Style.of(load_recipe(tiny_dir / "stage3_grpo.yaml"))
     assert grpo.template.confidence is load_recipe(tiny_dir / "stage3_grpo.yaml").template.confidence
+
+
+def test_the_command_knows_what_there_is() -> None:
+    assert tuple(FORMATS) == command.FRAMEWORKS
+    assert get_args(Kind) == command.KINDS
+    assert get_args(MediaMode) == command.MEDIA
 
 
 def test_the_command_shows_counts_and_ends_with_1_without_rows(tmp_path: Path, emoreason) -> None:

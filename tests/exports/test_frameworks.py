@@ -24,14 +24,19 @@ ASKED = "Which emotion is shown?\nReason about the evidence in <think></think>, 
 WRITTEN = "<think>lips up</think><answer>joy</answer>"
 SIZES = {"a.png": (60, 40), "b.png": (56, 84), "1.png": (56, 56), "2.png": (56, 56)}
 PAIR = {"chosen": "joy", "rejected": ["anger", "fear"], "rejected_media": {"images": ["b.png"]}}
+HEARD = {"video": "c.mp4", "audio_in_video": True}
+OTHERS = [("h", HEARD, {"chosen": "joy", "rejected": "fear"}), ("a", {"images": ["b.png"], "audio": "s.wav"}, {"chosen": "joy", "rejected": "fear"})]
 RECORDS = [("t", {}, None), ("i", {"images": ["a.png", "b.png"]}, None), ("f", {"frames": ["1.png", "2.png"], "frames_fps": 4.0}, None),
            ("p", {"images": ["a.png"]}, PAIR)]  # fmt: skip
 CASES = [
     ("ms_swift", "swift", "sft", ".jsonl"), ("ms_swift", "swift", "sft", ".parquet"), ("ms_swift", "swift", "grpo", ".parquet"),
     ("ms_swift", "swift", "dpo", ".parquet"), ("llama_factory", "llamafactory", "sft", ".jsonl"),
     ("llama_factory", "llamafactory", "dpo", ".parquet"), ("verl", "verl", "grpo", ".parquet"), ("verl", "verl", "sft", ".parquet"),
+    ("ms_swift", "swift", "dpo", ".jsonl"), ("llama_factory", "llamafactory", "sft", ".parquet"),
     ("trl", "trl", "sft", ".parquet"), ("trl", "trl", "grpo", ".parquet"), ("trl", "trl", "dpo", ".parquet"),
 ]  # fmt: skip
+HEARD_CASES = {("ms_swift", "dpo", ".jsonl"), ("llama_factory", "sft", ".parquet")}
+"""Of the other records, which have sounds."""
 MARKED = {"t": f'Text: "We won."\n{ASKED}', "i": f"<image><image>{ASKED}", "f": f"<video>{ASKED}", "p": f"<image>{ASKED}"}
 
 
@@ -41,14 +46,18 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, str],
     folder = tmp_path_factory.mktemp("exported")
     for name, size in SIZES.items():
         Image.new("RGB", size, "red").save(folder / name)
+    for name in ("c.mp4", "s.wav"):
+        (folder / name).write_bytes(b"opened by none of these loaders")
     rest = {"dataset": "d", "split": "train", "group": "g", "licence": "l", "source": "s", "target": {"label": "joy", "reasoning": "lips up"}}
-    write_jsonl(folder / "records.jsonl", [
-        {"id": name, "media": media, "preference": pair, "text": "We won." if name == "t" else None, **rest} for name, media, pair in RECORDS
-    ])  # fmt: skip
+    for file, given in (("records.jsonl", RECORDS), ("others.jsonl", OTHERS)):
+        write_jsonl(folder / file, [
+            {"id": name, "media": media, "preference": pair, "text": "We won." if name == "t" else None, **rest} for name, media, pair in given
+        ])  # fmt: skip
     jobs = [(framework, kind, suffix) for framework, package, kind, suffix in CASES if package == "trl" or (FRAMEWORKS / package).is_dir()]
     files = [folder / f"{framework}_{kind}_{suffix[1:]}{suffix}" for framework, kind, suffix in jobs]
-    for (framework, kind, _), out in zip(jobs, files, strict=True):
-        export(Export(folder / "records.jsonl", out, framework, kind, Style(prompt=PromptSettings(system="Be fair."))))
+    for job, out in zip(jobs, files, strict=True):
+        records_path = folder / ("others.jsonl" if job in HEARD_CASES else "records.jsonl")
+        export(Export(records_path, out, *job[:2], Style(prompt=PromptSettings(system="Be fair."))))
     named = [(framework, kind, str(out)) for (framework, kind, _), out in zip(jobs, files, strict=True)]
     command = [sys.executable, str(Path(__file__).parent / "framework_loaders.py"), str(FRAMEWORKS), json.dumps(named)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -84,6 +93,22 @@ def test_ms_swift_reads_pairs_of_answers_and_of_media(read: dict) -> None:
     assert rows == [
         [("joy", ["a.png"]), ("anger", ["a.png"])], [("joy", ["a.png"]), ("fear", ["a.png"])], [("joy", ["a.png"]), ("joy", ["b.png"])],
     ]  # fmt: skip
+
+
+def test_ms_swift_reads_a_rejected_answer_beside_clips_and_sounds(read: dict) -> None:
+    rows = found(read, "ms_swift", "dpo", ".jsonl")
+    assert [[side["messages"][-1]["content"] for side in row] for row in rows] == [["joy", "fear"]] * 2
+    assert [side["messages"][0]["content"] for row in rows for side in row] == [f"<video>{ASKED}"] * 2 + [f"<image><audio>{ASKED}"] * 2
+    assert [(side["videos"], side["images"], side["audios"]) for row in rows for side in row] == [(["c.mp4"], [], [])] * 2 + [
+        ([], ["b.png"], ["s.wav"])
+    ] * 2
+
+
+def test_llama_factory_reads_the_sound_of_a_clip(read: dict) -> None:
+    rows = found(read, "llama_factory", "sft")
+    assert [row["_prompt"][0]["content"] for row in rows] == [f"<video><audio>{ASKED}", f"<image><audio>{ASKED}"]
+    media = [[[Path(path).name for path in row[name] or []] for name in ("_images", "_videos", "_audios")] for row in rows]
+    assert media == [[[], ["c.mp4"], ["c.mp4"]], [["b.png"], [], ["s.wav"]]]
 
 
 def test_llama_factory_reads_targets(read: dict) -> None:
