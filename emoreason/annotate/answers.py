@@ -10,6 +10,7 @@ import jsonschema
 _THOUGHTS = re.compile(r"\A\s*<think>.*</think>", re.DOTALL)
 _FENCE = re.compile(r"\A\s*```(?:json)?\s*\n(.*)\n\s*```\s*\Z", re.DOTALL)
 _MOST_TOLD = 3
+_DEEPEST = 50
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]+")
 
@@ -28,6 +29,8 @@ def read_answer(text: str, schema: dict[str, Any]) -> tuple[dict[str, Any] | Non
         return None, [f"not JSON: {str(error)[:120]}"]
     if not isinstance(answer, dict):
         return None, [f"a JSON {type(answer).__name__} where an object is asked"]
+    if _depth(answer) > _DEEPEST:
+        return None, [f"nested more than {_DEEPEST} deep"]
     answer = cleaned(answer, _without_controls)
     found = sorted(jsonschema.Draft202012Validator(schema).iter_errors(answer), key=lambda error: list(map(str, error.absolute_path)))
     problems = [f"{'.'.join(map(str, error.absolute_path)) or 'the answer'}: {error.message[:160]}" for error in found[:_MOST_TOLD]]
@@ -59,6 +62,15 @@ def texts_at(answer: Any, paths: list[str]) -> list[str]:
     """Every text at these places and below them, in order; without paths every text of the answer."""
     values = [value for path in paths for value in values_at(answer, path)] if paths else [answer]
     return [text for value in values for text in _texts(value)]
+
+
+def _depth(value: Any) -> int:
+    """How many lists and objects stand within each other."""
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        level = [inner for one in level if isinstance(one, dict | list) for inner in (one.values() if isinstance(one, dict) else one)]
+    return depth - 1
 
 
 def _without_controls(text: str) -> str:

@@ -66,7 +66,8 @@ class ChatClient:
         self._clock = clock
         self._not_before = 0.0
         self._num_unanswered = 0
-        self._has_answered = False
+        self.has_answered = False
+        """Whether requests like these were answered, now or in an earlier run; one that is refused is then the fault of that one alone."""
 
     def connection(self) -> httpx.AsyncClient:
         """What `models` and `chat` call through, to be opened and closed by whoever calls."""
@@ -107,7 +108,7 @@ class ChatClient:
         if found is not None and found.is_success:
             reply = _reply_of(found)
             if reply is not None:
-                self._has_answered, self._num_unanswered = True, 0
+                self.has_answered, self._num_unanswered = True, 0
                 return reply
             what = f"{what}: no chat completion"
         status = found.status_code if found is not None else None
@@ -116,7 +117,7 @@ class ChatClient:
         if status in _SAME_FOR_ALL:
             raise ServerStoppedError(f"{self.base_url}: {what}; does it serve /v1/chat/completions, and the model {body['model']!r}?")
         # A request may be refused for what it is (400: too long); before any was answered, it is for what all of them are.
-        if status is None or status >= 500 or status == 429 or not self._has_answered:
+        if status is None or status >= 500 or status == 429 or not self.has_answered:
             self._num_unanswered += 1
         if self._num_unanswered >= self.settings.stop_after:
             raise ServerStoppedError(f"{self.base_url}: {self._num_unanswered} requests in a row had no answer, the last one: {what}; "

@@ -196,6 +196,7 @@ async def _reply(work: Work, client: ChatClient, http: httpx.AsyncClient, ask: A
         reply = work.cache.get(key)
         if reply is not None:
             work.counts.num_from_cache += 1
+            client.has_answered = True
             return reply
         body = await anyio.to_thread.run_sync(request_body, ask, work.folder, work.template, work.sending)
     except UserError as error:

@@ -151,7 +151,8 @@ def annotate(
     cache = AnswerCache(files.cache)
     client = ChatClient(options.server, options.client)
     start = time.monotonic()
-    sending = replace(options.sending, model=find_model(client, options.model, options.deadline_s)) if found.asks else options.sending
+    model = find_model(client, options.model, options.deadline_s) if found.asks else options.model or ""
+    sending = replace(options.sending, model=model)
     rounds = options.rounds or template.rounds
     left_s = None if options.deadline_s is None else max(options.deadline_s - (time.monotonic() - start), 0.0)
     work = Work(found.asks, records_path.parent, template, sending, cache, rounds, options.concurrency, left_s, progress)

@@ -32,6 +32,7 @@ def annotate(
     fps: Annotated[float, typer.Option(help="Frames of a second of a clip.", min=0.01)] = 2.0,
     max_frames: Annotated[int, typer.Option(help="Frames of a clip at most.", min=2)] = 16,
     max_pixels: Annotated[int, typer.Option(help="Pixels of a picture or a frame at most.", min=784)] = 451584,
+    max_seconds: Annotated[float, typer.Option(help="Longer clips and sounds are left out.", min=0.1)] = 120.0,
     response_format: Annotated[str, typer.Option(help="json_schema, json_object or none: what the server is asked to hold to.")] = "json_schema",
     cache: Annotated[Path | None, typer.Option(help="Answers that are there; default: beside OUT.", show_default=False)] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the first request and what is left out; send nothing.")] = False,
@@ -92,7 +93,7 @@ def annotate(
 
     settings = MediaSettings(
         fps=fps, max_frames=max_frames, min_frames=min(4, max_frames), max_pixels=max_pixels, min_pixels=784, video_max_pixels=max_pixels,
-        video_min_pixels=784,
+        video_min_pixels=784, max_seconds=max_seconds,
     )  # fmt: skip
     sending = Sending(model or "MODEL", settings, clips, response_format)
     patience = ClientSettings(timeout, retries, stop_after=stop_after)

@@ -316,6 +316,16 @@ def test_a_server_that_goes_away_ends_it_with_what_there_is(bare_path: Path, emo
     assert len(server.bodies) <= 8 and report["not_reached"] >= 5 and "requests in a row" in report["stopped"]
 
 
+def test_requests_that_are_refused_do_not_end_a_run_that_goes_on(bare_path: Path, emoreason: Run, tmp_path: Path) -> None:
+    path, out = many(bare_path, 9), bare_path.with_name("out.jsonl")
+    with closing(ChatServer(lambda text, number: 400 if number else {"why": "because"})) as server:
+        arguments = ["annotate", path, out, "--template", text_template(tmp_path), "--server", server.url, "--concurrency", 1, "--stop-after", 2]
+        for _ in range(2):
+            assert emoreason(*arguments)[0] == 0
+            report = report_of(out)
+            assert (report["kept"], report["not_reached"], [one["records"] for one in report["failed"].values()]) == (1, 0, [8])
+
+
 def start(*arguments: object) -> subprocess.Popen:
     command = [sys.executable, "-m", "emoreason", "annotate", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "200"})

@@ -23,6 +23,7 @@ def test_an_object_that_fits_is_read(text: str) -> None:
         ('{"a": "x"', "not JSON"),
         ('{"a": NaN}', "NaN is no JSON"),
         ("[" * 100_000, "not JSON"),
+        ('{"a": ' + "[" * 500 + "]" * 500 + "}", "nested more than 50 deep"),
         ('["a"]', "a JSON list where an object is asked"),
         ("null", "a JSON NoneType"),
         ('{"b": 1}', "'a' is a required property"),
