@@ -28,7 +28,6 @@ from emoreason.conversion.small_files import read_scalar
 from emoreason.conversion.source import Source
 from emoreason.conversion.tables import Row
 from emoreason.emotions import label_from_index
-from emoreason.faults import UserError
 from emoreason.records import Record
 
 CARD = Card(
@@ -48,15 +47,11 @@ OF = "*_set/annotations/*.npy"
 
 
 def read(source: Source) -> Iterator[Row]:
-    found = False
     for split in filter(source.wants, TABLES):
         table = source.optional(TABLES[split], f"*/{TABLES[split]}")
         rows = source.csv(table, COLUMNS) if table else arrays_of(split, source) or picture_rows(source, *FOLDERS[split])
         for row in rows:
-            found = True
             yield row.with_fields(split=split)
-    if not found:
-        raise UserError(f"{source.root}: neither training.csv nor train_set/annotations/*_exp.npy nor train/<class>/<picture> (see --help)")
 
 
 def arrays_of(split: str, source: Source) -> list[Row]:

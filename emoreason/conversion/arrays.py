@@ -3,6 +3,7 @@
 import io
 import pickle
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -95,11 +96,13 @@ def array_from(file: IO[bytes], name: str) -> Any:
     """The same of an open file; `name` is what faults call it."""
     content = io.BytesIO(file.read())
     try:
+        with suppress(ValueError):  # of objects, or no array at all
+            return np.lib.format.read_array(content, allow_pickle=False)
+        content.seek(0)
         version = np.lib.format.read_magic(content)
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         if not header(content)[2].hasobject:
-            content.seek(0)
-            return np.load(content, allow_pickle=False)
+            raise ValueError("broken off")
         value = _PlainData(content, encoding="latin1").load()
         return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
     except UserError as error:

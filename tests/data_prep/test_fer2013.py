@@ -22,7 +22,7 @@ def test_pixels_become_pictures_beside_the_records(convert) -> None:
     assert pixels.shape == (48, 48) and pixels.dtype == np.uint8 and (pixels[0, 1], pixels[1, 0], pixels[5, 16]) == (1, 48, 0)
     assert sorted(path.name for path in converted.out.glob("media/*/*")) == ["00000.png", "00001.png", "00002.png"]
     assert [fault["reason"] for fault in converted.faults] == [
-        "a value is not accepted", "pixels do not fill the picture", "pixels do not fill the picture", "unknown Usage",
+        "a value is not accepted", "pixels do not fill the picture", "pixels are no grey values", "unknown Usage",
     ]  # fmt: skip
     assert not any(path.name.startswith(".tmp") for path in converted.out.iterdir()) and not (converted.out.parent / "source/media").exists()
 
