@@ -1,8 +1,9 @@
 """BP4D and BP4D+ as records: frames of people in eight tasks that bring emotions about, with action units that are there or not.
 
     BP4D/
-      AUCoding/AU_OCC/F001_T1.csv        the numbers of the units, then a row a frame: 0 absent, 1 there, 9 unknown
-      2D+3D/F001/T1/0001.jpg             or img/F001/T1/1.jpg
+      AUCoding/AU_OCC/F001_T1.csv              the numbers of the units, then a row a frame: 0 absent, 1 there, 9 unknown
+      AUCoding/AU_INT/AU06/F001_T1_AU06.csv    where you have it: frame and intensity, without a header, of units 6, 10, 12, 14 and 17
+      2D+3D/F001/T1/0001.jpg                   or img/F001/T1/1.jpg
 
     python data_prep/bp4d.py BP4D data/bp4d --every 10
     python data_prep/bp4d.py BP4D+ data/bp4d_plus --set bp4d_plus
@@ -19,8 +20,9 @@ Papers report the mean F1 over three folds without a person in two of them: `fol
 import re
 from argparse import ArgumentParser
 from collections.abc import Iterator
+from pathlib import Path
 
-from emoreason.action_units import facs
+from emoreason.action_units import MAX_INTENSITY, facs
 from emoreason.conversion import cells
 from emoreason.conversion.card import Card
 from emoreason.conversion.faults import BadRow, LeftOut
@@ -35,11 +37,11 @@ CARD = Card(
     citation="Zhang et al. 2014, BP4D-Spontaneous: A High-Resolution Spontaneous 3D Dynamic Facial Expression Database, Image and Vision Computing; "
              "Zhang et al. 2016, Multimodal Spontaneous Emotion Corpus for Human Behavior Analysis, CVPR (BP4D+)",
     url="https://www.cs.binghamton.edu/~lijun/Research/3DFE/3DFE_Analysis.html", size="41 people, 8 tasks (BP4D); 140 people (BP4D+)",
-    labels="action units, there or not", modalities="image", splits="BP4D: 3 folds of people, as papers use them; BP4D+: none",
-    verified="columns, 9, tasks, people of the folds, picture numbers of BP4D+", inferred="folders and zeros of picture names",
+    labels="action units, five of them with intensity", modalities="image", splits="BP4D: 3 folds of people, as papers use them; BP4D+: none",
+    verified="columns, 9, tasks, people of the folds, picture numbers of BP4D+, files of intensities", inferred="folders and zeros of picture names",
     recipes="qwen2_5_vl_7b",
 )  # fmt: skip
-UNITS = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24)
+UNITS, RATED = (1, 2, 4, 6, 7, 10, 12, 14, 15, 17, 23, 24), (6, 10, 12, 14, 17)
 ABSENT, THERE, UNKNOWN = 0, 1, 9
 TASKS = dict(enumerate(("happiness", "sadness", "surprise", "embarrassment", "fear", "pain", "anger", "disgust"), start=1))
 FOLDS = (
@@ -60,8 +62,23 @@ def read(source: Source) -> Iterator[Row]:
         if name is None or int(name[2]) not in TASKS:
             source.report(source.name_of(path), BadRow("table is of no person and task", f"{path.name}; accepted: F001_T1.csv, tasks 1 to 8"))
             continue
+        rated = {unit: intensities(source, path, unit) for unit in RATED}
         for row in source.csv(path, ()):
-            yield Row({"cells": row, "person": name[1], "task": int(name[2])}, row.file, row.place)
+            yield Row({"cells": row, "person": name[1], "task": int(name[2]), "rated": rated}, row.file, row.place)
+
+
+def intensities(source: Source, table: Path, unit: int) -> dict[int, float]:
+    """{frame: intensity from 1 to 5} of one unit; what is 0, unknown or not rated is not in it."""
+    found: dict[int, float] = {}
+    for path in source.files(f"AUCoding/AU_INT/AU{unit:02d}/{table.stem}_AU{unit:02d}.csv"):
+        for row in source.csv(path, (), header=("frame", "intensity")):
+            try:
+                value = cells.whole_number(row["intensity"], f"intensity of AU{unit}", low=0, high=UNKNOWN)
+                if 0 < value <= MAX_INTENSITY:
+                    found[cells.whole_number(row["frame"], "frame", low=0)] = float(value)
+            except BadRow as fault:
+                source.report(row.where, fault)
+    return found
 
 
 def to_record(row: Row, source: Source) -> Record:
@@ -75,7 +92,7 @@ def to_record(row: Row, source: Source) -> Record:
         if value not in (ABSENT, THERE, UNKNOWN):
             raise BadRow("a unit is neither 0, 1 nor 9", f"AU{unit} is {value}; accepted: 0 absent, 1 there, 9 unknown")
         if value != UNKNOWN:
-            coded[f"AU{unit}"] = value
+            coded[unit] = value
     if not coded:
         raise LeftOut("no unit was judged")
     plus = options.set == "bp4d_plus"
@@ -87,8 +104,8 @@ def to_record(row: Row, source: Source) -> Record:
     return source.record(
         id=f"{person}_T{task}_{frame}", dataset=options.set, fold=fold, group=person,
         split="all" if plus else "test" if fold == options.fold else "train", media={"images": [source.medium("image", *dict.fromkeys(names))]},
-        target={"action_units": dict.fromkeys(unit for unit, value in coded.items() if value == THERE)},
-        attributes={"frame": frame, "task": f"T{task}", "elicited": TASKS[task], "coded_units": list(coded)},
+        target={"action_units": {f"AU{unit}": row["rated"].get(unit, {}).get(frame) for unit, value in coded.items() if value == THERE}},
+        attributes={"frame": frame, "task": f"T{task}", "elicited": TASKS[task], "coded_units": [f"AU{unit}" for unit in coded]},
     )  # fmt: skip
 
 

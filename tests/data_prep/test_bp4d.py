@@ -32,6 +32,16 @@ def test_pictures_with_zeros_or_without_and_folds_of_people(convert) -> None:
     assert {(record.group, record.fold, record.split) for record in records.values()} == {("F001", 1, "train"), ("M015", 3, "test")}
 
 
+def test_intensities_of_five_units(convert) -> None:
+    tree = TREE | {
+        "AUCoding/AU_INT/AU06/F001_T1_AU06.csv": "9,3\n10,9\n11,0\n", "AUCoding/AU_INT/AU12/F001_T1_AU12.csv": "9,9\n10,x\n11,0\n",
+    }  # fmt: skip
+    converted = convert("bp4d", tree, "--max-bad-share", "0.5")
+    assert converted.records["F001_T1_9"].target.action_units == {"AU1": None, "AU6": 3, "AU12": None}
+    assert converted.records["F001_T1_11"].target.action_units == {}
+    assert converted.faults[0]["where"] == "AUCoding/AU_INT/AU12/F001_T1_AU12.csv:2"
+
+
 def test_other_units_and_fewer_frames(convert) -> None:
     converted = convert("bp4d", TREE, "--units", "9", "12", "--every", "10")
     assert {name: record.target.action_units for name, record in converted.records.items()} == {"F001_T1_10": {"AU9": None}, "M015_T6_2440": {}}

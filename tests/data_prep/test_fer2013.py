@@ -50,3 +50,14 @@ def test_numbered_folders_need_the_order(convert) -> None:
 def test_a_folder_without_either_is_told(convert) -> None:
     converted = convert("fer2013", {"readme.txt": "x"})
     assert converted.code == 2 and "neither fer2013.csv nor train/<class>/<picture>" in converted.printed
+
+
+def test_pictures_are_never_written_through_the_link_of_an_earlier_conversion(convert, tmp_path) -> None:
+    converted = convert("fer2013", {"train/angry/a.jpg": b"x"})
+    assert (converted.out / "media").is_symlink()
+    source = tmp_path / "source"
+    (source / "fer2013.csv").write_text(CSV.rsplit("4,1 2 3", 1)[0].replace(f"7,{RAMP},Training\n", ""))
+    before = sorted(source.rglob("*"))
+    converted = convert("fer2013", source, "--copy-media")
+    assert converted.code == 0 and not (converted.out / "media").is_symlink() and sorted(source.rglob("*")) == before
+    assert convert("fer2013", source).code == 0 and len(list(converted.out.glob("media/*/*.png"))) == 3
