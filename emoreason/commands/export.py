@@ -21,7 +21,7 @@ def export(
     output: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write: .parquet, or .jsonl for ms_swift and llama_factory.",
                                            show_default=False)],
     to: Annotated[str, typer.Option("--to", help=f"The framework: {', '.join(FRAMEWORKS)}.", show_default=False)],
-    recipe: Annotated[Path | None, typer.Option(help="Prompt, template and label space of this recipe; else the defaults.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="Prompt, template (of the last phase), label space of a recipe; else defaults.")] = None,
     kind: Annotated[str | None, typer.Option(help="sft, grpo or dpo; else the recipe's stage, or sft.")] = None,
     media: Annotated[str, typer.Option(help="Paths relative to OUT, absolute ones, copies beside OUT, or pictures inside of it: "
                                             "relative, absolute, copy, embed.")] = "relative",
