@@ -274,7 +274,7 @@ def _checked_url(base_url: str) -> str:
         url = httpx.URL(base_url)
     except httpx.InvalidURL:
         url = httpx.URL("")
-    if url.scheme not in ("http", "https") or not url.host or not 0 < (url.port or 80) < 65536:
+    if url.scheme not in ("http", "https") or not url.host or not (url.port is None or 0 < url.port < 65536):
         raise UserError(f"server address {base_url!r}; accepted: http://HOST:PORT or https://HOST:PORT")
     return base_url.rstrip("/")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from emoreason.faults import UserError
+from emoreason.faults import UserError
 from emoreason.rollouts.faults import EngineError, EngineLostError
 from emoreason.rollouts.server_client import ServerClient, backoff_s
 from emoreason.rollouts.server_process import ServerProcess
@@ -323,3 +324,9 @@ def test_no_thread_is_left_behind(steady: ServerClient) -> None:
     with pytest.raises(EngineError):
         steady.post_json("/nowhere", {})
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("address", ["localhost:8000", "ftp://node7:8000", "http://", "http://node7:0", "http://node7:99999"])
+def test_an_address_that_cannot_be_one_is_refused(address: str) -> None:
+    with pytest.raises(UserError, match="accepted: http://HOST:PORT"):
+        ServerClient(address)
