@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from emoreason.faults import UserError
-from emoreason.faults import UserError
 from emoreason.rollouts.faults import EngineError, EngineLostError
 from emoreason.rollouts.server_client import ServerClient, backoff_s
 from emoreason.rollouts.server_process import ServerProcess
