@@ -16,7 +16,7 @@ from emoreason import ranks
 from emoreason.faults import UserError, raise_faults
 from emoreason.files import read_jsonl, sha256, write_jsonl
 from emoreason.recipe import DataSource
-from emoreason.record_media import Use, media_uses
+from emoreason.record_media import RecordMedia, Use, media_uses
 from emoreason.records import Record, read_records
 
 VERSION = 1
@@ -62,7 +62,7 @@ def read_source(source: DataSource) -> Selection:
     known = _read_list(Path(source.allow), Path(source.path))
     kept, reasons, missing = [], Counter(), []
     for record in records:
-        uses = list(dict.fromkeys(media_uses(record)))
+        uses = RecordMedia.of(record).uses
         missing += [use for use in uses if use not in known]
         refused = {known[use]["refused"] for use in uses if use in known and known[use].get("refused")}
         reasons.update(sorted(refused))

@@ -20,8 +20,8 @@ from emoreason.media_cache import MediaCache
 from emoreason.media_findings import Finding, Place, findings, record_findings
 from emoreason.media_probe import Found, Looked, digest, look
 from emoreason.recipe import MediaSettings
-from emoreason.record_media import LOOKS, media_uses
-from emoreason.records import Record, read_records
+from emoreason.record_media import LOOKS, RecordMedia
+from emoreason.records import read_records
 
 WAITING_PER_WORKER = 64
 """Files that are handed out at once, so that what waits does not grow with the records."""
@@ -84,30 +84,29 @@ def check_media(records_paths: list[Path], cache: MediaCache, options: Options, 
     Raises:
         UserError: faults of the records files, or a cache that cannot be written.
     """
-    loaded = {path: read_records(path) for path in dict.fromkeys(records_paths)}
-    check = MediaCheck([Checked(path, sha256(path), len(records)) for path, records in loaded.items()], options.limits)
+    named = {path: [RecordMedia.of(record) for record in read_records(path)] for path in dict.fromkeys(records_paths)}
+    check = MediaCheck([Checked(path, sha256(path), len(records)) for path, records in named.items()], options.limits)
     first: dict[Place, str] = {}
-    for path, records in loaded.items():
+    for path, records in named.items():
         for record in records:
-            for use in media_uses(record):
+            for use in record.uses:
                 first.setdefault(Place(path, use), record.id)
     wanted = dict.fromkeys((place.path, LOOKS[place.use.role]) for place in first)
     found = _look_at_all(list(wanted), cache, options, check, done)
     for place in first:
         check.files[place] = found[place.path, LOOKS[place.use.role]]
-    check.findings = _all_findings(first, loaded, check)
+    check.findings = _all_findings(first, named, check)
     refused = check.refused
     for checked in check.records:
-        uses = (list(media_uses(record)) for record in loaded[checked.path])
-        checked.num_readable = sum(all(Place(checked.path, use) not in refused for use in named) for named in uses)
+        checked.num_readable = sum(all(Place(checked.path, use) not in refused for use in record.uses) for record in named[checked.path])
     return check
 
 
-def _all_findings(first: dict[Place, str], loaded: dict[Path, list[Record]], check: MediaCheck) -> list[Finding]:
+def _all_findings(first: dict[Place, str], named: dict[Path, list[RecordMedia]], check: MediaCheck) -> list[Finding]:
     """By file, in the order of the records, each once."""
     contents = {place: found for place, (_, found) in check.files.items()}
     made = [one for place, record_id in first.items() for one in findings(place, contents[place], check.limits, record_id)]
-    for path, records in loaded.items():
+    for path, records in named.items():
         for record in records:
             made += record_findings(record, path, contents, check.limits)
     unique: dict[tuple[Place, str, str], Finding] = {}

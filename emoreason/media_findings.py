@@ -13,8 +13,7 @@ from PIL import Image
 from emoreason.decoding import MAX_PEAK, MIN_SOUND_SECONDS, SILENCE, STATES_LENGTH
 from emoreason.media_probe import Found
 from emoreason.recipe import MediaSettings
-from emoreason.record_media import Use, frame_lists, media_uses
-from emoreason.records import Record
+from emoreason.record_media import RecordMedia, Use
 
 MAX_CLIPPED = 0.001
 """Share of samples at full scale above which a sound is noted."""
@@ -121,9 +120,9 @@ def _judged_name(path: Path, found: Found) -> Iterator[tuple[str, str, bool]]:
         yield "extension", f"the name says {meant.split(',')[0]}, the content is {found.format}", False
 
 
-def record_findings(record: Record, path: Path, found: dict[Place, Found], limits: MediaSettings) -> Iterator[Finding]:
+def record_findings(record: RecordMedia, path: Path, found: dict[Place, Found], limits: MediaSettings) -> Iterator[Finding]:
     """What shows only where files stand together: frames of other sizes, too many of them, and a box beside its picture."""
-    for frames, fps in frame_lists(record):
+    for frames, fps in record.frame_lists:
         places = [Place(path, use) for use in frames]
         if len(frames) / fps > limits.max_seconds:
             yield Finding(places[0], "too long", f"{len(frames)} frames at {fps:g} a second are {len(frames) / fps:.1f} s, more than "
@@ -133,7 +132,7 @@ def record_findings(record: Record, path: Path, found: dict[Place, Found], limit
             if None not in (*size, *sizes[0]) and size != sizes[0]:
                 yield Finding(place, "frame size", f"{size[0]} x {size[1]} pixels where the first frame has {sizes[0][0]} x {sizes[0][1]}; "
                               "frames of a clip have one size", True, record.id)  # fmt: skip
-    shown = [use for use in media_uses(record) if use.role in ("picture", "frame", "clip")]
+    shown = [use for use in record.uses if use.role in ("picture", "frame", "clip")]
     if record.person and shown:
         place, (_, _, right, bottom) = Place(path, shown[0]), record.person
         width, height = found[place].width, found[place].height

@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 import stat
 import unicodedata
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,7 +37,7 @@ REASONS = {
 """{words of a fault: the short name of its reason}; the first that fits, else `damaged`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """What a file holds; what does not apply is None."""
 
@@ -65,7 +65,7 @@ class Found:
 
     def row(self) -> dict[str, Any]:
         """As JSON, without what is at its default."""
-        return {name: value for name, value in asdict(self).items() if value != getattr(Found, name)}
+        return {one.name: value for one, value in zip(fields(self), asdict(self).values(), strict=True) if value != one.default}
 
     @classmethod
     def of_row(cls, row: dict[str, Any]) -> "Found":

@@ -20,6 +20,21 @@ class Use(NamedTuple):
     role: Role
 
 
+class RecordMedia(NamedTuple):
+    """What of a record its media are judged by; much smaller than the record."""
+
+    id: str
+    uses: tuple[Use, ...]
+    """Each once, in the order of the prompt."""
+    frame_lists: tuple[tuple[tuple[Use, ...], float], ...]
+    """(the frames of a clip that is kept as pictures, how many of them stand for a second)"""
+    person: tuple[float, float, float, float] | None
+
+    @classmethod
+    def of(cls, record: Record) -> "RecordMedia":
+        return cls(record.id, tuple(dict.fromkeys(media_uses(record))), tuple(_frame_lists(record)), record.person)
+
+
 def media_uses(record: Record) -> Iterator[Use]:
     """Every file of the record, also of what its preference rejects, in the order of the prompt; the sound track of a clip by itself."""
     for media in (record.media, record.preference and record.preference.rejected_media):
@@ -32,8 +47,7 @@ def media_uses(record: Record) -> Iterator[Use]:
         yield from (Use(str(PurePosixPath(name)), role) for role, name in named if name)
 
 
-def frame_lists(record: Record) -> Iterator[tuple[list[Use], float]]:
-    """(the frames of a clip that is kept as pictures, how many of them stand for a second)"""
+def _frame_lists(record: Record) -> Iterator[tuple[tuple[Use, ...], float]]:
     for media in (record.media, record.preference and record.preference.rejected_media):
         if media and media.frames:
-            yield [Use(str(PurePosixPath(name)), "frame") for name in media.frames], media.frames_fps
+            yield tuple(Use(str(PurePosixPath(name)), "frame") for name in media.frames), media.frames_fps

@@ -21,7 +21,7 @@ HEADS = {b"RIFF": "wav", b"fLaC": "flac", b"OggS": "ogg"}
 """What soundfile reads; FFmpeg reads the rest, as training does."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sound:
     """What is heard, of all channels together unless it says otherwise."""
 
