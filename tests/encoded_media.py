@@ -29,6 +29,11 @@ def speech(seed: int, seconds: float = 3.0) -> np.ndarray:
     return (0.6 * samples / np.abs(samples).max() + 1e-3 * random.normal(size=len(samples))).clip(-1, 1).astype(np.float32)
 
 
+@functools.cache
+def _face(index: int) -> np.ndarray:
+    return np.asarray(face(index, (128, 96)))
+
+
 def write_sound(path: Path, samples: np.ndarray, codec: str, bit_rate: int | None = None) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=RATE, layout="mono")
@@ -49,7 +54,7 @@ def write_clip(
         sound = container.add_stream(sound_codec, rate=RATE, layout="mono") if samples is not None else None
         num_frames = fps * seconds
         for number in range(num_frames):
-            shown = np.roll(np.asarray(face(faces[number * len(faces) // num_frames], (128, 96))), 40 * number // num_frames, axis=1)
+            shown = np.roll(_face(faces[number * len(faces) // num_frames]), 40 * number // num_frames, axis=1)
             frame = av.VideoFrame.from_image(Image.fromarray(shown[:, ::-1] if mirrored else shown).resize(size))
             frame.pts, frame.time_base = number, Fraction(1, fps)
             container.mux(video.encode(frame))

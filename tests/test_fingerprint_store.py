@@ -1,5 +1,6 @@
 """Hashes and fingerprints of many files: the same from any number of processes, and from what was kept."""
 
+import multiprocessing
 import os
 import signal
 import sqlite3
@@ -104,7 +105,9 @@ def crash_over_the_third(source: Source) -> str:
     return source.paths[0].name
 
 
-def test_a_decoder_that_takes_its_process_along_leaves_the_others() -> None:
+def test_a_decoder_that_takes_its_process_along_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    forked = multiprocessing.get_context("fork")  # which starts sooner
+    monkeypatch.setattr(fingerprint_store.multiprocessing, "get_context", lambda kind: forked)
     told = Told()
     with fingerprint_store._Workers(2) as workers:
         found = list(workers.each(crash_over_the_third, SOURCES[:6], told("crashing", 6)))
