@@ -20,7 +20,7 @@ from emoreason.known_overlaps import clip_ids, known_overlaps
         ("mvei_plus/step1_sft_C_v1", "mvei", ["insets"]),
         ("vecbench/FI-8", "mvei", ["emoset"]),
         ("vec_cot", "vecbench/EmoSet-8", ["vecbench"]),
-        ("saber", "emobench_m/MELD", ["ch_sims_v2", "meld", "mer2023", "ravdess"]),
+        ("saber", "emobench_m/MELD", ["ch_sims_v2", "mc_eiu", "meld", "mer2023", "ravdess"]),
         ("r1_omni", "emer", ["emer"]),
         ("emo_cfg/MAFW", "mafw", ["mafw"]),
         ("fea20k", "fer_plus", ["fer2013"]),
