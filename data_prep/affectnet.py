@@ -12,7 +12,7 @@ Official numbers are 0 neutral, 1 happy, 2 sad, 3 surprise, 4 fear, 5 disgust, 6
 left out. Mirrors mostly number folders by the alphabet (0 anger, 1 contempt, ...): `--order folders` or `official` says which; folders
 named by words need neither. `--classes 7` leaves contempt out, and is for mirrors without it. Valence and arousal of -2 are not annotated.
 The face's box of the csv is `person`, cut at the edges of the picture; landmarks are not read. There is no public test set: papers test
-on validation, `val` here.
+on validation, `val` here. Mirrors that have a test folder made it themselves, of the one or the other.
 """
 
 from argparse import ArgumentParser
@@ -42,13 +42,13 @@ COLUMNS = ("subDirectory_filePath", "expression", "valence", "arousal")
 BOX = ("face_x", "face_y", "face_width", "face_height")
 NO_CLASS, NOT_ANNOTATED = (8, 9, 10), -2.0
 TABLES = {"train": "training.csv", "val": "validation.csv"}
-FOLDERS = {"train": ["train"], "val": ["val", "valid", "test"]}
+FOLDERS = {"train": ["train"], "val": ["val", "valid"], "test": ["test"]}
 OF = "*_set/annotations/*.npy"
 
 
 def read(source: Source) -> Iterator[Row]:
-    for split in filter(source.wants, TABLES):
-        table = source.optional(TABLES[split], f"*/{TABLES[split]}")
+    for split in filter(source.wants, FOLDERS):
+        table = source.optional(TABLES[split], f"*/{TABLES[split]}") if split in TABLES else None
         rows = source.csv(table, COLUMNS) if table else arrays_of(split, source) or picture_rows(source, *FOLDERS[split])
         for row in rows:
             yield row.with_fields(split=split)

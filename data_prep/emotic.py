@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from emoreason.conversion import cells
+from emoreason.conversion.arrays import listed, structs
 from emoreason.conversion.card import Card
 from emoreason.conversion.faults import BadRow, LeftOut
 from emoreason.conversion.pictures import upright_size
@@ -44,15 +45,15 @@ _NUMBER = re.compile(r"(?:np\.\w+\()?(nan|[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?)\)?")
 
 def read(source: Source) -> Iterator[Row]:
     path = source.optional("Annotations/Annotations.mat", "Annotations.mat", "Annotations/CVPR17_Annotations.mat", "CVPR17_Annotations.mat")
-    structs = source.array(path) if path else {}
+    content = source.array(path) if path else {}
     for split in filter(source.wants, SPLITS):
         if path is None:
             for row in source.csv(source.file(f"emotic_pre/{split}.csv", f"{split}.csv"), COLUMNS):
                 yield row.with_fields(split=split, id=f"{split}_{row['Index']}")
-        elif split not in structs:
-            raise UserError(f"{source.name_of(path)}: no {split!r} in it, but {', '.join(structs)}; accepted: the file as EMOTIC publishes it")
-        for place, picture in enumerate(listed(structs.get(split)), start=1):
-            for number, person in enumerate(listed(picture.get("person")), start=1):
+        elif split not in content:
+            raise UserError(f"{source.name_of(path)}: no {split!r} in it, but {', '.join(content)}; accepted: the file as EMOTIC publishes it")
+        for place, picture in structs(content.get(split), split, source.report):
+            for number, person in structs(picture.get("person"), f"{split}({place}).person", source.report):
                 where = source.name_of(path), f"{split}({place}).person({number})"
                 parts = {"picture": Row(picture, *where), "person": Row(person, *where)}
                 yield Row({**parts, "split": split, "id": f"{split}_{place}_{number}"}, *where)
@@ -68,7 +69,7 @@ def to_record(row: Row, source: Source) -> Record:
     picture = f"{cells.relative_path(fields['folder'], 'folder')}/{cells.required_text(fields['name'], 'filename')}"
     image = source.medium("image", f"emotic/{picture}", picture)
     size = upright_size(source, image) or fields["size"]
-    if sorted(size) != sorted(fields["size"]):
+    if len(size) != 2 or sorted(size) != sorted(fields["size"]):
         raise BadRow("picture is not of the annotated size", f"{picture} has {size} pixels, annotated are {tuple(fields['size'])}")
     votes = Counter(cells.label(name, "emotic_26") for vote in fields["votes"] for name in vote)
     about = {"gender": cells.text(fields["gender"]), "age": cells.text(fields["age"]), "database": picture.partition("/")[0]}
@@ -92,7 +93,7 @@ def of_struct(picture: Row, person: Row) -> dict[str, Any]:
     return {
         "folder": picture["folder"], "name": picture["filename"], "size": [cells.whole_number(size[side], side, low=1) for side in SIDES],
         "box": listed(person["body_bbox"]), "labels": words(person["combined_categories"]) if combined else [word for vote in votes for word in vote],
-        "votes": votes if combined else [], "points": [float(points.get(name, math.nan)) for name in DIMENSIONS],
+        "votes": votes if combined else [], "points": [(listed(points.get(name)) or [math.nan])[0] for name in DIMENSIONS],
         "gender": person.get("gender"), "age": person.get("age"),
     }  # fmt: skip
 
@@ -103,11 +104,6 @@ def of_cells(row: Row) -> dict[str, Any]:
     )
     return {"folder": row["Folder"], "name": row["Filename"], "size": size, "box": box, "labels": cells.items(row["Categorical_Labels"]),
             "votes": [], "points": points, "gender": row.get("Gender"), "age": row.get("Age")}  # fmt: skip
-
-
-def listed(value: Any) -> list:
-    """What MATLAB has several, one or none of."""
-    return [] if value is None else [value] if isinstance(value, dict | str) else list(value)
 
 
 def words(value: Any) -> list[str]:

@@ -42,7 +42,7 @@ def read(source: Source) -> Iterator[Row]:
 
 def to_record(row: Row, source: Source) -> Record:
     part, faces = source.options.part, source.options.faces
-    name, _, number = row["line"].strip().rpartition(" ")
+    name, _, number = row["line"].replace("\t", " ").strip().rpartition(" ")
     stem = cells.relative_path(name.strip(), "picture").removesuffix(".jpg")
     split = stem.partition("_")[0]
     if split not in ("train", "test"):

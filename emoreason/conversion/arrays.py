@@ -3,12 +3,14 @@
 import io
 import pickle
 import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
+from emoreason.conversion.faults import BadRow
 from emoreason.faults import UserError
 
 MAX_BYTES = 4 << 30
@@ -90,6 +92,20 @@ def read_mat(path: Path) -> dict[str, Any]:
         raise UserError(f"{path.name}: a MATLAB file of version 7.3; save it with -v7") from error
     except (MatReadError, ValueError, TypeError, OSError) as error:
         raise UserError(f"{path.name}: no readable MATLAB file: {error}") from error
+
+
+def listed(value: Any) -> list:
+    """The values that a field of a .mat holds several, one or none of."""
+    return list(value) if isinstance(value, list | np.ndarray) else [] if value is None else [value]
+
+
+def structs(value: Any, name: str, report: Callable[[str, BadRow], None]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(place from 1, struct) of a struct or an array of them; what is none goes to `report` as `name(place)`."""
+    for place, found in enumerate(listed(value), start=1):
+        if isinstance(found, dict):
+            yield place, found
+        else:
+            report(f"{name}({place})", BadRow("no struct", f"a {type(found).__name__} where a struct is expected"))
 
 
 def array_from(file: IO[bytes], name: str) -> Any:

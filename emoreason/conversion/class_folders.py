@@ -3,14 +3,16 @@
 from argparse import ArgumentParser
 
 from emoreason.conversion import cells
-from emoreason.conversion.source import Source
+from emoreason.conversion.source import IMAGE_ENDINGS, Source
 from emoreason.conversion.tables import Row
 from emoreason.emotions import label_from_index
 from emoreason.faults import UserError
 
 
 def picture_rows(source: Source, *folders: str) -> list[Row]:
-    """A row for each file in `<one of these folders>/<class>/`: `picture`, its path; `class`, the name of its folder.
+    """A row for each picture in `<one of these folders>/<class>/`: `picture`, its path; `class`, the name of its folder.
+
+    What is no picture by its name, or hidden, as file managers leave it behind (`.DS_Store`, `._a.jpg`, `Thumbs.db`), is passed over.
 
     Raises:
         UserError: classes are numbers and --order does not say whose.
@@ -18,6 +20,8 @@ def picture_rows(source: Source, *folders: str) -> list[Row]:
     rows = []
     for folder in folders:
         for path in source.files(f"{folder}/*/*.*"):
+            if path.name.startswith(".") or path.suffix.lower().removeprefix(".") not in IMAGE_ENDINGS:
+                continue
             name = source.name_of(path)
             rows.append(Row({"picture": name, "class": path.parent.name}, name, "file"))
     numbers = sorted({row["class"] for row in rows if row["class"].isdigit()})

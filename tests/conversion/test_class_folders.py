@@ -20,11 +20,12 @@ def source(folder: Path, order: str | None) -> Source:
 
 
 def test_a_row_for_each_picture_in_its_class(tmp_path: Path) -> None:
-    folder = plant(tmp_path / "toy", {"train/angry/b.jpg": b"x", "train/angry/a.b.png": b"x", "test/sad/c.jpg": b"x", "train/readme.txt": b"x"})
+    folder = plant(tmp_path / "toy", {"train/angry/b.jpg": b"x", "train/angry/a.b.png": b"x", "test/sad/c.JPG": b"x", "train/readme.txt": b"x",
+                                      "train/angry/.DS_Store": b"x", "train/angry/._b.jpg": b"x", "train/angry/Thumbs.db": b"x"})  # fmt: skip
     rows = picture_rows(source(folder, None), "train", "test")
     assert [(row["picture"], row["class"], row.where) for row in rows] == [
         ("train/angry/a.b.png", "angry", "train/angry/a.b.png: file"), ("train/angry/b.jpg", "angry", "train/angry/b.jpg: file"),
-        ("test/sad/c.jpg", "sad", "test/sad/c.jpg: file"),
+        ("test/sad/c.JPG", "sad", "test/sad/c.JPG: file"),
     ]  # fmt: skip
 
 

@@ -87,5 +87,5 @@ def test_numbered_folders_need_the_order_and_words_do_not(convert) -> None:
 def test_folders_named_by_words(convert) -> None:
     records = convert("affectnet", {"train/Happiness/a.jpg": b"picture", "test/Contempt/b.jpg": b"picture"}).records
     assert {name: (record.split, record.target.label) for name, record in records.items()} == {
-        "train/Happiness/a": ("train", "happy"), "test/Contempt/b": ("val", "contempt"),
+        "train/Happiness/a": ("train", "happy"), "test/Contempt/b": ("test", "contempt"),
     }  # fmt: skip

@@ -121,3 +121,5 @@ def test_a_file_without_a_split_and_a_person_without_a_box_are_told(convert) -> 
     bare = picture("a.jpg", struct(gender="Male", age="Adult"))
     converted = convert("emotic", {"Annotations.mat": saved(train=bare), **IMAGES}, "--split", "train")
     assert converted.code == 2 and "no 'body_bbox'" in converted.printed
+    converted = convert("emotic", {"Annotations.mat": saved(train=np.ones((1, 2))), **IMAGES}, "--split", "train")
+    assert converted.code == 2 and "train(1): a float64 where a struct is expected" in converted.printed

@@ -1,7 +1,7 @@
 """RAF-DB: numbers from 1 in an order of their own, the typo in the list's name, names of aligned pictures."""
 
 TREE = {
-    "basic/EmoLabel/list_patition_label.txt": "train_00001.jpg 5\ntrain_00002.jpg 4\ntest_0001.jpg 7\ntest_0002.jpg 0\nvalid_0001.jpg 1\r\n",
+    "basic/EmoLabel/list_patition_label.txt": "train_00001.jpg 5\ntrain_00002.jpg\t4\ntest_0001.jpg 7\ntest_0002.jpg 0\nvalid_0001.jpg 1\r\n",
     "compound/EmoLabel/list_patition_label.txt": "train_00001.jpg 11\ntest_0001.jpg 1\n",
 } | {f"{part}/Image/{folder}/{name}": b"picture"
      for part in ("basic", "compound") for folder, end in (("aligned", "_aligned.jpg"), ("original", ".jpg"))
