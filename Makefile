@@ -37,8 +37,12 @@ test-vllm: .venv-vllm/installed
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
+# The loaders of other frameworks, without what they need to train: tests of `emoreason export` read rows by them.
+FRAMEWORKS := ms-swift==4.6.0 llamafactory==0.9.5 verl==0.9.1 qwen-vl-utils==0.0.14 omegaconf==2.3.0 antlr4-python3-runtime==4.9.3
+
 .venv/installed_dev: .venv/installed
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .venv/frameworks $(FRAMEWORKS)
 	touch $@
 
 .venv-vllm/installed: tests/vllm_cpu/environment.sh pyproject.toml
