@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 _EXTENSION = re.compile(r"\.(jpe?g|png|webp|bmp|gif|tiff?|mp4|avi|mkv|mov|webm|flv|wav|mp3|flac|ogg|opus|m4a|json|txt)$")
+_WORD_AND_NUMBER = re.compile(r"\s*[^\W\d_]+[\W_]*\d{1,4}\s*")
 _COPY = re.compile(r"#\d+$")
 _SPLIT = re.compile(r"(^|/)(train|training|test|testing|val|valid|validation|dev|eval)(set|_set)?([/_:.-]+)")
 NOBODY = frozenset({"", "-", "?", "n/a", "na", "nan", "none", "null", "unknown", "unk"})
@@ -11,15 +12,16 @@ NOBODY = frozenset({"", "-", "?", "n/a", "na", "nan", "none", "null", "unknown",
 
 
 def is_distinctive(name: str) -> bool:
-    """Whether a name is unlikely to be given twice by chance: six letters and digits or more, some of each."""
+    """Whether a name is unlikely to be given twice by chance: six letters and digits or more, some of each, and no mere `actor_12`."""
     letters = [character for character in name if character.isalnum()]
-    return len(letters) >= 6 and any(map(str.isdigit, letters)) and not all(map(str.isdigit, letters))
+    mixed = any(map(str.isdigit, letters)) and not all(map(str.isdigit, letters))
+    return len(letters) >= 6 and mixed and not _WORD_AND_NUMBER.fullmatch(name)
 
 
 def bare_id(text: str, numbered_by_split: bool = False) -> str:
     """The id without case, form of Unicode, extension, leading zeros, `#2` of a copy, and a split's name where splits do not number anew.
 
-    A split before a mere number stays, since most sets number each split from the beginning.
+    A split before a mere number, or a word and a number, stays, since most sets number each split from the beginning.
     """
     bare = _COPY.sub("", unicodedata.normalize("NFKC", text).casefold().strip().replace("\\", "/"))
     bare = _EXTENSION.sub("", bare)

@@ -16,6 +16,8 @@ from emoreason.known_overlaps import clip_ids, known_overlaps
         ("mer2025/track2", "mer2025/ov_merd_plus", ["mer2025"]),
         ("merr", "ca_mer", ["mer2023"]),
         ("emorealm", "dfew", ["dfew"]),
+        ("ch_sims_v2", "ch_sims", ["ch_sims"]),
+        ("mvei_plus/train", "mvei", ["insets"]),
         ("mvei", "insets", ["insets"]),  # not EmoSet beside it, which both have through INSETS
         ("mvei_plus/step1_sft_C_v1", "mvei", ["insets"]),
         ("vecbench/FI-8", "mvei", ["emoset"]),

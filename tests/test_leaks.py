@@ -41,15 +41,16 @@ def kinds(found: Found) -> list[tuple[str, bool, tuple[int, ...], tuple[int, ...
         (row("1", "a"), row("1", "b"), [("id", True)]),
         (row("1", "a"), row("1", "b", "other"), []),  # every set has a first record
         (row("caf\u00e9_1", "a"), row("cafe\u0301_1", "b"), [("id", True)]),
-        (row("clip_00077", "a"), row("clip_00077", "b", "other"), [("id", False)]),
+        (row("clip_10077", "a"), row("clip_10077", "b", "other"), [("id", False)]),
         (row("1", "a", "made/one"), row("1", "b", "made/two"), [("id", False)]),
-        (row("clip_00077", "a", "made/one"), row("clip_00077", "b", "made/two"), [("id", True)]),
+        (row("clip_10077", "a", "made/one"), row("clip_10077", "b", "made/two"), [("id", True)]),
         (row("1", "ann"), row("2", "ann"), [("group", True)]),
         (row("1", "ann"), row("2", " ann "), [("group", True)]),
         (row("1", "ann"), row("2", "ann", "other"), []),
-        (row("1", "spk_0042"), row("2", "spk_0042", "other"), [("group", False)]),
+        (row("1", "spk_00042"), row("2", "spk_00042", "other"), [("group", False)]),
+        (row("1", "actor_12", "ravdess"), row("2", "actor_12", "crema_d"), []),
         (row("1", "unknown"), row("2", "unknown"), []),
-        (row("train/clip_77", "a"), row("test/clip_077.mp4", "b"), [("alike_id", False)]),
+        (row("train/clip_12345", "a"), row("test/clip_0012345.mp4", "b"), [("alike_id", False)]),
         (row("train_dia1_utt2", "a", "meld"), row("test_dia1_utt2", "b", "meld"), []),
         (row("train/1", "a"), row("test/1", "b"), []),
         (row("0001", "a"), row("1", "b"), [("alike_id", False)]),
@@ -141,11 +142,12 @@ def test_sounds_and_frames(tmp_path: Path) -> None:
 def test_ids_that_are_alike_are_two_where_their_pictures_or_texts_differ(tmp_path: Path) -> None:
     for index in (0, 1):
         save(face(index), tmp_path / f"{index}.png")
-    train, *tests = [row(f"{split}/clip_77", split, media={"images": [f"{index}.png"]}) for split, index in (("train", 0), ("test", 1), ("val", 0))]
+    shown = (("train", "0.png"), ("test", "1.png"), ("val", "0.png"))
+    train, *tests = [row(f"{split}/clip_54321", split, media={"images": [name]}) for split, name in shown]
     _, found = found_between(tmp_path, [train], tests)
     assert kinds(found) == [("file", True, (0,), (1,)), ("alike_id", False, (0,), (1,))]
     assert found.left_out == {"pairs of alike ids whose media or transcripts differ": 1}
-    told = [row(f"{split}/clip_77", split, text=text) for split, text in (("train", "Good morning."), ("test", "Good night."))]
+    told = [row(f"{split}/clip_54321", split, text=text) for split, text in (("train", "Good morning."), ("test", "Good night."))]
     assert found_between(tmp_path, told[:1], told[1:], media=False)[1].leaks == []
 
 
@@ -180,9 +182,9 @@ def test_every_leak_is_written_with_file_and_line(tmp_path: Path) -> None:
 
 
 def test_the_clean_file_holds_the_rest(tmp_path: Path) -> None:
-    train = [row("1", "a"), row("train/clip_55", "b"), row("3", "c"), row("4", "d", media={"images": ["a.png"]})]
+    train = [row("1", "a"), row("train/clip_55555", "b"), row("3", "c"), row("4", "d", media={"images": ["a.png"]})]
     save(face(), tmp_path / "a.png")
-    compared, _ = found_between(tmp_path, train, [row("1", "z"), row("test/clip_55", "y")])
+    compared, _ = found_between(tmp_path, train, [row("1", "z"), row("test/clip_55555", "y")])
     counts = write_clean(compared, tmp_path / "elsewhere" / "clean.jsonl", keep_likely=False)
     assert counts == {"file": str(tmp_path / "elsewhere" / "clean.jsonl"), "num_records": 4, "num_kept": 2, "num_dropped": 2,
                       "num_certain": 1, "num_likely": 1}  # fmt: skip

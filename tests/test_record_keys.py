@@ -15,6 +15,7 @@ from emoreason.record_keys import bare_id, is_distinctive, num_letters, plain_te
         ("Zo\u00eb_clip_1", "Zoe\u0308_clip_1", True),
         ("noto/1f600", "noto/1f600#2", True),
         ("0001", "1", True),
+        ("train/clip_7", "test/clip_7", False),
         ("train/0001", "test/0001", False),  # each split counts from 1
         ("train_1", "test_1", False),
         ("contest_clip_77", "con_clip_77", False),
