@@ -6,11 +6,15 @@ is known without reading it.
 
 import json
 import os
+import time
 from pathlib import Path
 
 from emoreason.faults import UserError
 from emoreason.files import whole_rows
 from emoreason.media_probe import MADE_BY, Found, Looked
+
+WRITTEN_EVERY_S = 5.0
+"""What a run that is killed looks at again, at most."""
 
 
 def default_path() -> Path:
@@ -26,6 +30,7 @@ class MediaCache:
         self._found: dict[tuple[str, str], Found] = {}
         self._files: dict[str, tuple[int, int, str]] = {}
         self._waiting: list[dict] = []
+        self._written = time.monotonic()
         for row in self._rows():
             self._take(row)
 
@@ -75,7 +80,7 @@ class MediaCache:
         if self._files.get(str(path.absolute())) != state:
             self._files[str(path.absolute())] = state
             self._waiting.append({"path": str(path.absolute()), **dict(zip(("size", "mtime_ns", "sha256"), state, strict=True))})
-        if len(self._waiting) >= 100:
+        if time.monotonic() - self._written > WRITTEN_EVERY_S:
             self.write()
 
     def write(self) -> None:
@@ -96,3 +101,4 @@ class MediaCache:
         except OSError as error:
             raise UserError(f"--cache {self.path}: cannot be written: {error.strerror}; choose another file, or give --no-cache") from error
         self._waiting.clear()
+        self._written = time.monotonic()

@@ -137,12 +137,14 @@ def _look_at_all(
     done("decoding", len(found), len(wanted))
     looks = in_workers(look, tasks, options, lambda number: done("decoding", len(found) + number, len(wanted)))
     made = {}
-    for one, looked in zip(waiting, looks, strict=True):
-        if not isinstance(looked, Looked):
-            looked = Looked(None, 0, 0, looked)
-        cache.add(one[0], names[one], looked)
-        made[one] = (looked.digest, looked.found)
-    cache.write()
+    try:
+        for one, looked in zip(waiting, looks, strict=True):
+            if not isinstance(looked, Looked):
+                looked = Looked(None, 0, 0, looked)
+            cache.add(one[0], names[one], looked)
+            made[one] = (looked.digest, looked.found)
+    finally:  # the same command goes on from here
+        cache.write()
     return found | made
 
 
