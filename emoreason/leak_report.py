@@ -140,7 +140,6 @@ def write_clean(found: Comparison, path: Path, keep_likely: bool) -> dict[str, A
     if not kept:
         raise UserError(f"{path}: every record of {found.train.path} leaks; none is left to write")
     assert len(kept) + len(dropped) == len(found.train.records)
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_jsonl(path, [record.model_dump(mode="json", exclude_defaults=True) for record in linked(kept, found.train.path.parent, path.parent)])
     return {"file": str(path), "num_records": len(found.train.records), "num_kept": len(kept), "num_dropped": len(dropped),
             "num_certain": len(certain), "num_likely": len(likely)}  # fmt: skip

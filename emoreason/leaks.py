@@ -133,7 +133,7 @@ def find_leaks(train: RecordsFile, test: RecordsFile, media: Mapping[Source, Med
             found.leaks += rule(*sides, found.left_out)
     found.leaks += _near(*sides, search, advance)
     order = list(KINDS)
-    found.leaks.sort(key=lambda leak: (not leak.certain, order.index(leak.kind), leak.test, leak.train))
+    found.leaks.sort(key=lambda leak: (not leak.certain, order.index(leak.kind), leak.test, leak.train, leak.evidence))
     return found
 
 

@@ -46,7 +46,6 @@ def write_splits(records_path: Path, folder: Path, wish: Wish) -> dict[str, Any]
     sizes = Counter(division.parts)
     assert sum(sizes.values()) == len(records)
     _check_folder(folder, [f"{name}.jsonl" for name in contents], records_path)
-    folder.mkdir(parents=True, exist_ok=True)
     rows = {f"{name}.jsonl": [one.model_dump(mode="json", exclude_defaults=True) for one in linked(part, records_path.parent, folder)]
             for name, part in contents.items()}  # fmt: skip
     _check_files(folder, rows)

@@ -93,10 +93,10 @@ def field_values(record: Record, path: str) -> list[str]:
         elif value is not None:
             fields = getattr(type(value), "model_fields", {})
             if name not in fields:
-                raise UserError(f"{path}: a record has no such field{did_you_mean(name, fields)}")
+                raise UserError(f"--by or --stratify {path}: a record has no such field{did_you_mean(name, fields)}")
             value = getattr(value, name)
     if isinstance(value, Strict):
-        raise UserError(f"{path}: holds several fields; accepted: one of {', '.join(type(value).model_fields)}, after a dot")
+        raise UserError(f"--by or --stratify {path}: holds several fields; accepted: one of {', '.join(type(value).model_fields)}, after a dot")
     if value is None:
         return []
     values = value if isinstance(value, list | dict | tuple) else [value]

@@ -240,4 +240,7 @@ def test_on_the_command_line(tmp_path: Path, emoreason) -> None:
     assert code == 1 and "'1' = " in out and out.count("[bold]") == 1
     code, _, err = emoreason("leaks", *paths[:2], "--skip", "pictur")
     assert code == 2 and "--skip pictur: no kind of leak; did you mean 'picture'?" in err
+    for where in ("--write-clean", "--out"):
+        code, _, err = emoreason("leaks", paths[0], paths[2], "--no-media", where, "/proc/absent/a.jsonl")
+        assert code == 2 and "error: /proc/absent/" in err
     assert emoreason("leaks", paths[0], tmp_path / "absent.jsonl")[0] == 2

@@ -166,5 +166,7 @@ def test_on_the_command_line(records_path: Path, tmp_path: Path, emoreason) -> N
     for wrong in ([], ["--keep", "--shares", "a=0.5,b=0.5"], ["--folds", 2, "--shares", "a=0.5,b=0.5"]):
         code, _, err = emoreason("split", records_path, "--out", tmp_path / "out", *wrong)
         assert code == 2 and "error: give one of --shares, --folds and --keep" in err
+    code, _, err = emoreason("split", records_path, "--out", "/proc/absent", "--keep")
+    assert code == 2 and "/proc/absent/media/0: cannot link to" in err
     code, _, err = emoreason("split", tmp_path / "absent.jsonl", "--out", tmp_path / "out", "--keep")
     assert code == 2 and "absent.jsonl: no such file" in err
