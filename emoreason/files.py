@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,31 +57,35 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: not JSON: {error}") from error
 
 
-def read_jsonl(path: Path, faults: list[str]) -> Iterator[tuple[int, dict]]:
-    """(line number from 1, object) of a JSON Lines file; lines that hold no JSON object are added to `faults`."""
+def read_jsonl(path: Path, faults: list[str], progress: Callable[[int], None] = lambda num_chars: None) -> Iterator[tuple[int, dict]]:
+    """(line number from 1, object) of a JSON Lines file, read as it streams; lines that hold no JSON object are added to `faults`.
+
+    `progress` is called with the number of characters of each line.
+    """
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                progress(len(line))
+                if not line.strip():
+                    continue
+                try:
+                    value = json.loads(line.removesuffix("\n"))
+                except json.JSONDecodeError as error:
+                    faults.append(f"{path}:{number}: not JSON: {error.msg} at column {error.colno}")
+                    continue
+                except RecursionError:
+                    faults.append(f"{path}:{number}: JSON that is nested too deeply")
+                    continue
+                if isinstance(value, dict):
+                    yield number, value
+                else:
+                    faults.append(f"{path}:{number}: a {type(value).__name__} where a JSON object is expected")
     except FileNotFoundError:
         faults.append(f"{path}: no such file (relative paths start at {Path.cwd()})")
-        return
     except UnicodeDecodeError as error:
         faults.append(f"{path}: not UTF-8 text: {error}")
-        return
     except OSError as error:
         faults.append(f"{path}: cannot be read: {error.strerror}")
-        return
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
-            faults.append(f"{path}:{number}: not JSON: {error.msg} at column {error.colno}")
-            continue
-        if isinstance(value, dict):
-            yield number, value
-        else:
-            faults.append(f"{path}:{number}: a {type(value).__name__} where a JSON object is expected")
 
 
 def whole_rows(content: bytes) -> list[dict]:

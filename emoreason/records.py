@@ -1,5 +1,6 @@
 """The record: one annotated image, clip or text, as a line of JSON. Every stage reads it and nothing else."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -223,23 +224,31 @@ def read_records(path: Path) -> list[Record]:
         UserError: with every fault of the file: line, record id, field, what was found, what is accepted.
     """
     faults: list[str] = []
-    records: list[Record] = []
-    first_line: dict[str, int] = {}
-    for line, raw in read_jsonl(path, faults):
+    records = list(stream_records(path, faults))
+    raise_faults(faults)
+    return records
+
+
+def stream_records(path: Path, faults: list[str], progress: Callable[[int], None] = lambda num_chars: None) -> Iterator[Record]:
+    """The same one by one, for files that are larger than memory: of the records before it only the ids are kept.
+
+    Faults are added to `faults`, for the caller to raise when the last record has come. `progress` is that of `files.read_jsonl`.
+    """
+    lines_of: dict[str, int] = {}
+    for line, raw in read_jsonl(path, faults, progress):
         try:
             record = Record.model_validate(raw)
         except ValidationError as error:
             where = f"{path}:{line}: record {raw.get('id')!r}: "
             faults += [where + (f"{dotted(location)}: " if location else "") + text for location, text in describe(error, Record)]
             continue
-        if record.id in first_line:
-            faults.append(f"{path}:{line}: record {record.id!r} stands on line {first_line[record.id]} already; ids are unique")
-        first_line.setdefault(record.id, line)
-        records.append(record)
-    if not records and not faults:
+        if record.id in lines_of:
+            faults.append(f"{path}:{line}: record {record.id!r} stands on line {lines_of[record.id]} already; ids are unique")
+            continue
+        lines_of[record.id] = line
+        yield record
+    if not lines_of and not faults:
         faults.append(f"{path}: holds no records")
-    raise_faults(faults)
-    return records
 
 
 def columns(record: Record) -> dict[str, Any]:

@@ -157,3 +157,14 @@ def test_a_line_that_was_cut_off_is_left_out_wherever_the_cut_is() -> None:
         assert whole_rows(line + b"\n" + line[:cut] + b"\n" + line) == [row, row], line[:cut]
         assert whole_rows(line + b"\n" + line[:cut]) == [row]
     assert whole_rows(b"") == []
+
+
+def test_rows_stream_and_what_is_no_object_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n\n[2]\n' + b"[" * 100_000 + b'\n{"a": 3}')
+    faults, lengths = [], []
+    assert list(read_jsonl(path, faults, lengths.append)) == [(1, {"a": 1}), (5, {"a": 3})]
+    assert faults == [f"{path}:3: a list where a JSON object is expected", f"{path}:4: JSON that is nested too deeply"]
+    assert sum(lengths) == path.stat().st_size - 3
+    path.write_bytes(b'{"a": 1}\n' * 10_000 + b"\xff\n")
+    assert len(list(read_jsonl(path, faults))) > 1000 and "not UTF-8 text" in faults[-1]

@@ -64,7 +64,7 @@ FLOORS = [
     ),
     Floor(
         "preflight",
-        "exports.marked exports.stream "
+        "exports.marked exports.checking "
         "leaks media_check preflight bench_data metrics.predictions rollout_files record_lengths stage_fit short_line",
     ),
     Floor(

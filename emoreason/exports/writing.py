@@ -11,14 +11,14 @@ from types import ModuleType
 from typing import Any
 
 from emoreason.exports import llama_factory, ms_swift, trl_chat, verl
+from emoreason.exports.checking import checked_records
 from emoreason.exports.files import WRITERS, MediaMode, Places, check_out, replacing
 from emoreason.exports.pictures import is_seen_otherwise
 from emoreason.exports.samples import Kind, Sample, Style, samples_of
-from emoreason.exports.stream import checked_records, stream_records
 from emoreason.exports.survey import Survey
 from emoreason.faults import UserError, raise_faults
 from emoreason.files import sha256, write_json
-from emoreason.records import Record
+from emoreason.records import Record, stream_records
 
 FORMATS: dict[str, ModuleType] = {"ms_swift": ms_swift, "llama_factory": llama_factory, "verl": verl, "trl": trl_chat}
 MAX_EXAMPLES = 5
@@ -119,14 +119,14 @@ def export(job: Export, progress: Progress = lambda what, done, total: None) -> 
     """
     job.check()
     survey, report = Survey(), Report()
-    for record in checked_records(job.records_path, lambda done, total: progress("checking", done, total)):
+    for record in checked_records(job.records_path, _adding(progress, "checking", job.records_path)):
         for sample in job.samples(record)[0]:
             survey.add(sample)
     place = Places(job.records_path.parent, job.out, job.media)
     schema = job.format.schema(job.kind, survey, job.media == "embed")
     with replacing(job.out) as temporary:
         with WRITERS[job.out.suffix](temporary, schema) as writer:
-            for record in stream_records(job.records_path, [], lambda done, total: progress("writing", done, total)):
+            for record in stream_records(job.records_path, [], _adding(progress, "writing", job.records_path)):
                 first = report.rows
                 for number, sample in enumerate(_counted(job, record, survey, report), start=first):
                     writer.write(job.format.row(sample.placed(place), job.kind, survey, number))
@@ -138,6 +138,18 @@ def export(job: Export, progress: Progress = lambda what, done, total: None) -> 
         else:
             temporary.unlink()
     return report
+
+
+def _adding(progress: Progress, what: str, path: Path) -> Callable[[int], None]:
+    """Takes the characters of each line, and tells how far that is in the file."""
+    done, total = 0, path.stat().st_size if path.exists() else 0
+
+    def add(num_chars: int) -> None:
+        nonlocal done
+        done += num_chars
+        progress(what, done, total)
+
+    return add
 
 
 def _counted(job: Export, record: Record, survey: Survey, report: Report) -> list[Sample]:

@@ -11,12 +11,11 @@ from emoreason.commands import export as command
 from emoreason.completions import Template
 from emoreason.exports.files import MediaMode, read_rows
 from emoreason.exports.samples import Kind, Style
-from emoreason.exports.stream import stream_records
 from emoreason.exports.writing import FORMATS, Export, export
 from emoreason.faults import UserError
 from emoreason.files import read_json, sha256, write_json, write_jsonl
 from emoreason.recipe_files import load_recipe
-from emoreason.records import read_records
+from emoreason.records import read_records, stream_records
 
 ASKED = "Which emotion is shown?\nReason about the evidence in <think></think>, then name the one emotion in <answer></answer>."
 
