@@ -14,7 +14,6 @@ from media_samples import face
 from PIL import Image
 from test_media import FLOWING, cut, tone, write_clip
 
-from emoreason.face_count import check_faces
 from emoreason.faults import UserError
 from emoreason.media import load_audio, load_picture, load_video
 from emoreason.media_findings import Place, findings
@@ -256,9 +255,3 @@ def test_no_damaged_file_passes_that_training_refuses(folder: Path, tmp_path: Pa
             num_refused += 1
             assert finds_fault(role, path)
     assert num_refused or role == "sound"
-
-
-def test_faces_need_opencv(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UserError, match="pip install 'opencv-python-headless"):
-        check_faces()

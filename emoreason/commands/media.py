@@ -53,7 +53,7 @@ def media(
         check_faces()
     given = {"max_seconds": max_seconds, "max_megabytes": max_megabytes}
     limits = MediaSettings(**{name: value for name, value in given.items() if value is not None})
-    options = Options(limits, workers or len(os.sched_getaffinity(0)), deadline_s, faces)
+    options = Options(limits, workers or os.cpu_count() or 1, deadline_s, faces)
     with Progress(transient=True, console=err, disable=not err.is_terminal) as bar:
         tasks: dict[str, int] = {}
 
