@@ -53,7 +53,7 @@ def media(
         check_faces()
     given = {"max_seconds": max_seconds, "max_megabytes": max_megabytes}
     limits = MediaSettings(**{name: value for name, value in given.items() if value is not None})
-    options = Options(limits, workers or os.cpu_count() or 1, deadline_s, faces)
+    options = Options(limits, workers or _num_cpus(), deadline_s, faces)
     with Progress(transient=True, console=err, disable=not err.is_terminal) as bar:
         tasks: dict[str, int] = {}
 
@@ -75,6 +75,11 @@ def media(
         _print(found, out_path)
     if check.refused:
         raise typer.Exit(1)
+
+
+def _num_cpus() -> int:
+    """Those that this process may use, as a job on a node says, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _print(found: dict, out_path: Path | None) -> None:
