@@ -8,9 +8,9 @@ differ on average, where the median makes 4. A thumbnail of 16 x 16 then tells a
 A clip: the same of 8 frames, evenly from the first to the last, and its sound.
 
 A sound: 32 bits every 24 ms, whether the energy rises more from a band to the next one than it did 96 ms before (Haitsma & Kalker 2002,
-A Highly Robust Audio Fingerprinting System, equation 1 with the sign turned). We take steps of 24 instead of 11.6 ms, and look 4 steps back instead of 1,
-which loses less to a codec. Of sentences by espeak-ng, as MP3 of 48, AAC of 24 and Opus of 16 kbit/s, 11 % of the bits differ at most; of
-two made-up voices 40 % or more.
+A Highly Robust Audio Fingerprinting System, equation 1 with the sign turned). We take steps of 24 instead of 11.6 ms, and look 4 steps
+back instead of 1, which loses less to a codec. Of sentences by espeak-ng, as MP3 of 48, AAC of 24 and Opus of 16 kbit/s, 11 % of the bits
+differ at most; of two made-up voices 40 % or more.
 
 What is constant (one colour, silence) would match everything of its kind and has no fingerprint.
 """
