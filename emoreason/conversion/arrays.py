@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import tokenize
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -26,6 +27,9 @@ _SAFE = {
     ("builtins", name): getattr(__import__("builtins"), name)
     for name in ("dict", "list", "tuple", "set", "frozenset", "str", "bytes", "bytearray", "int", "float", "complex", "bool", "slice")
 } | {("collections", "OrderedDict"): dict, ("_codecs", "encode"): _latin1_bytes}
+_BROKEN = (ValueError, pickle.UnpicklingError, AttributeError, IndexError, TypeError, KeyError, EOFError, OverflowError, MemoryError, SyntaxError,
+           tokenize.TokenError)  # fmt: skip
+"""What numpy and pickle raise for headers and pickles that are damaged."""
 _NUMPY_NAMES = ("_reconstruct", "scalar", "ndarray", "dtype", "_frombuffer")
 
 
@@ -123,5 +127,5 @@ def array_from(file: IO[bytes], name: str) -> Any:
         return value.item() if isinstance(value, np.ndarray) and value.shape == () else value
     except UserError as error:
         raise UserError(f"{name}: {error}") from error
-    except (ValueError, pickle.UnpicklingError, AttributeError, IndexError, TypeError, KeyError, EOFError) as error:
+    except _BROKEN as error:
         raise UserError(f"{name}: no readable array: {error}") from error

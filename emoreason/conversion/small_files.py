@@ -66,5 +66,5 @@ def read_scalar(source: Source, name: str, of: str) -> Any:
     try:
         value = arrays.array_from(io.BytesIO(content), name)
         return value.item() if hasattr(value, "item") else value
-    except ValueError as error:
+    except (ValueError, SystemError) as error:  # the second for text that is none of Unicode
         raise BadRow("annotation is no array of one value", f"{name}: {error}") from error

@@ -31,6 +31,8 @@ def source(tmp_path: Path) -> Source:
         "a/1.json": b'\xef\xbb\xbf{"x": 1}', "a/2.json": b"[1]", "a/3.json": b'{"x": ', "a/empty.json": b"",
         "a/pointer.json": b"version https://git-lfs.github.com/spec/v1\n", "a/text.npy": npy(np.array("-0.25")), "a/whole.npy": npy(np.array(3)),
         "a/many.npy": npy(np.zeros(2)), "a/cut.npy": npy(np.array(3))[:-2], "a/object.npy": npy(np.array({"x": print})),
+        "a/unicode.npy": npy(np.array("6"))[:-4] + b"6,\0\xff", "a/header.npy": npy(np.array(3)).replace(b"'shape': ()", b"'shape': ]("),
+        "a/huge.npy": npy(np.array(3)).replace(b"'shape': (), }        ", b"'shape': (9999999,), }"),
     }.items():  # fmt: skip
         (folder / name).write_bytes(content)
     (tmp_path / "outside.json").write_text('{"x": 2}')
@@ -62,7 +64,7 @@ def test_what_is_wrong_is_the_rows_fault(source: Source, name: str, reason: str)
 
 def test_a_number_may_be_stored_as_text(source: Source) -> None:
     assert read_scalar(source, "a/text.npy", of="all") == "-0.25" and read_scalar(source, "a/whole.npy", of="all") == 3
-    for name in ("a/many.npy", "a/cut.npy", "a/object.npy", "a/1.json"):
+    for name in ("a/many.npy", "a/cut.npy", "a/object.npy", "a/header.npy", "a/huge.npy", "a/unicode.npy", "a/1.json"):
         with pytest.raises(BadRow, match=name):
             read_scalar(source, name, of="all")
 
