@@ -9,22 +9,30 @@ from emoreason.records import Record
 
 
 def linked(records: list[Record], source: Path, folder: Path) -> list[Record]:
-    """The records, whose media lie in `source`, with paths for a records file in `folder`.
+    """The records, whose media lie in `source`, with paths for a records file in `folder`: see `link_to`.
 
-    Beside their media, or without any, they stay as they are. Elsewhere `folder/media/0` becomes a link to `source`, or the first number that
-    is free, or the link that is there already.
+    Beside their media, or without any, they stay as they are.
 
     Raises:
-        UserError: the file system has no links, or the folder cannot be written.
+        UserError: see `link_to`.
     """
     if source.resolve() == folder.resolve() or not any(use for record in records for use in media_uses(record)):
         return records
-    name = _link(source.resolve(), folder)
-    return [_below(record, name) for record in records]
+    name = link_to(source, folder)
+    return [below(record, name) for record in records]
 
 
-def _link(target: Path, folder: Path) -> str:
-    number = 0
+def link_to(target: Path, folder: Path) -> str:
+    """`media/0`, a link in the folder to where media lie, or the first number that is free, or the link that is there already.
+
+    So the paths of records stay inside their folder; the way out is a link, and no file can ask for one.
+
+    Raises:
+        UserError: the file system has no links, the folder cannot be written, or its `media` is a link itself.
+    """
+    target, number = target.resolve(), 0
+    if (folder / "media").is_symlink():
+        raise UserError(f"{folder / 'media'}: a link to other media, where nothing is written; choose another folder")
     while os.path.lexists(link := folder / "media" / str(number)):
         if link.is_symlink() and link.resolve() == target:
             return f"media/{number}"
@@ -38,7 +46,8 @@ def _link(target: Path, folder: Path) -> str:
     return f"media/{number}"
 
 
-def _below(record: Record, folder: str) -> Record:
+def below(record: Record, folder: str) -> Record:
+    """The record with media paths that start in this folder."""
     preference = record.preference
     if preference and preference.rejected_media:
         preference = preference.model_copy(update={"rejected_media": preference.rejected_media.below(folder)})

@@ -1,7 +1,6 @@
 """Preference pairs on disk: records that can be read and trained on like any others, and how alike their two sides are."""
 
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from rich.table import Table
 from emoreason.completions import Template
 from emoreason.faults import UserError
 from emoreason.files import read_json, write_json, write_jsonl
+from emoreason.linked_media import below, link_to
 from emoreason.pair_balance import pair_balance
 from emoreason.preferences import Pairs, no_pairs
 from emoreason.recipe import PairSource
@@ -28,29 +28,12 @@ _LOG = logging.getLogger("emoreason")
 def linked_records(examples: list[Example], folder: Path) -> list[Record]:
     """The records with media paths that start in this folder, where `media/0`, `media/1`, ... become links to the folders of their files.
 
-    So pairs lie in a records file like any other, whose paths stay inside its folder; the way out is a link, and no file can ask for one.
-
     Raises:
-        UserError: the file system has no links.
+        UserError: see `linked_media.link_to`.
     """
-    links = {}
-    for target in dict.fromkeys(example.records_path.parent.resolve() for example in examples):
-        links[target] = f"media/{len(links)}"
-        link = folder / links[target]
-        try:
-            link.parent.mkdir(exist_ok=True)
-            link.unlink(missing_ok=True)
-            link.symlink_to(os.path.relpath(target, link.parent.resolve()), target_is_directory=True)
-        except OSError as error:
-            raise UserError(f"{link}: cannot link to {target}: {error.strerror or error}; choose an output_dir where links can be made") from error
-    return [_moved(example.record, links[example.records_path.parent.resolve()]) for example in examples]
-
-
-def _moved(record: Record, folder: str) -> Record:
-    preference = record.preference
-    if preference and preference.rejected_media:
-        preference = preference.model_copy(update={"rejected_media": preference.rejected_media.below(folder)})
-    return record.model_copy(update={"media": record.media.below(folder), "preference": preference})
+    places = dict.fromkeys(example.records_path.parent.resolve() for example in examples)
+    links = {place: link_to(place, folder) for place in places}
+    return [below(example.record, links[example.records_path.parent.resolve()]) for example in examples]
 
 
 def write_pairs(run_dir: RunDir, found: dict[PairSource, Pairs], template: Template, num_tokens: Callable[[str], int]) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from emoreason.faults import UserError, raise_faults
 from emoreason.files import read_json, read_jsonl, sha256, write_json, write_jsonl
+from emoreason.leaks.names import NOBODY
 from emoreason.linked_media import linked
-from emoreason.record_keys import NOBODY
 from emoreason.records import Record, read_records
 from emoreason.splits import NO_LABEL, Division, blocks_of, divide, field_values, name_faults
 

@@ -25,9 +25,9 @@ class Floor(NamedTuple):
 FLOORS = [
     Floor("what went wrong", "faults preemption ranks"),
     Floor("what went wrong with an engine", "rollouts.faults"),
-    Floor("words", "emotions taxonomies mentions stated_confidence files secrets record_keys"),
+    Floor("words", "emotions taxonomies mentions stated_confidence files secrets leaks leaks.names"),
     Floor("what a model writes", "completions"),
-    Floor("what the field knows", "known_overlaps mer_wheels action_units valence compat", "openpyxl"),
+    Floor("what the field knows", "leaks.overlaps mer_wheels action_units valence compat", "openpyxl"),
     Floor("and makes of it", "wheels action_unit_prototypes action_unit_files"),
     Floor("strictness", "schema trainer_fields zero", "pydantic"),
     Floor("contracts", "checkpoints records recipe rewarding run_dir reward_alarm reward_samples", "yaml pebble"),
@@ -51,25 +51,25 @@ FLOORS = [
     ),
     Floor(
         "measures",
-        "exports exports.pictures exports.samples fingerprints split_files "
+        "exports exports.pictures exports.samples leaks.fingerprints split_files "
         "media_probe media_tokens augmentation preferences metrics.classification metrics.regression metrics.calibration metrics.cues metrics.wheel "
         "metrics.benchmarks bench tracker_replay",
         "wandb tensorboard",
     ),
     Floor(
         "scores",
-        "fingerprint_store near_duplicates "
+        "leaks.store leaks.near "
         "exports.survey exports.files media_cache media_findings metrics.evaluation metrics.named confidence rollout_statistics memory_estimate "
         "world_size",
     ),
     Floor(
         "preflight",
         "exports.marked exports.checking "
-        "leaks media_check preflight bench_data metrics.predictions rollout_files record_lengths stage_fit short_line",
+        "leaks.search media_check preflight bench_data metrics.predictions rollout_files record_lengths stage_fit short_line",
     ),
     Floor(
         "saved completions",
-        "leak_report exports.ms_swift exports.llama_factory exports.verl exports.trl_chat media_report scoring stage_advice node_facts",
+        "leaks.report exports.ms_swift exports.llama_factory exports.verl exports.trl_chat media_report scoring stage_advice node_facts",
         "huggingface_hub",
     ),
     Floor("files of other frameworks", "exports.writing"),

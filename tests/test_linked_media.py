@@ -39,3 +39,12 @@ def test_a_folder_where_no_link_can_be_made(tmp_path: Path) -> None:
     (tmp_path / "media").write_text("a file")
     with pytest.raises(UserError, match=r"media/0: cannot link to .*; write beside the records"):
         linked(records("a.png"), tmp_path / "in", tmp_path)
+
+
+def test_nothing_is_written_through_a_link_to_other_media(tmp_path: Path) -> None:
+    (tmp_path / "downloaded").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "media").symlink_to("../downloaded")
+    with pytest.raises(UserError, match="a link to other media"):
+        linked(records("a.png"), tmp_path / "in", tmp_path / "out")
+    assert not list((tmp_path / "downloaded").iterdir())

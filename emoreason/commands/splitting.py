@@ -137,8 +137,8 @@ def leaks(
 
     from rich.progress import Progress
 
-    from emoreason.fingerprint_store import default_folder
-    from emoreason.leak_report import Comparison, check_outputs, compare, write_clean, write_report
+    from emoreason.leaks.report import Comparison, check_outputs, compare, write_clean, write_report
+    from emoreason.leaks.store import default_folder
 
     check_outputs(train, tests, report, clean)
     search = _search(images_at_most, flips, text_at_least, skip or [])
@@ -170,7 +170,7 @@ def num_cores() -> int:
 
 def _search(bits: int, mirrored: bool, min_text: int, skip: list[str]):
     from emoreason.faults import did_you_mean
-    from emoreason.leaks import KINDS, Search
+    from emoreason.leaks.search import KINDS, Search
 
     if unknown := [kind for kind in skip if kind not in KINDS]:
         raise UserError([f"--skip {kind}: no kind of leak{did_you_mean(kind, KINDS)}" for kind in unknown])
@@ -178,7 +178,7 @@ def _search(bits: int, mirrored: bool, min_text: int, skip: list[str]):
 
 
 def _print_leaks(found, summary: dict) -> None:
-    from emoreason.leaks import KINDS
+    from emoreason.leaks.search import KINDS
     from emoreason.show import printable
 
     title = f"{escape(summary['train']['file'])}: {summary['train']['num_records']} records"

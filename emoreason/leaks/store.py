@@ -13,7 +13,7 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from emoreason.faults import raise_faults
-from emoreason.fingerprints import Fingerprint, Source
+from emoreason.leaks.fingerprints import Fingerprint, Source
 
 VERSION = 1
 """Of fingerprints; others that are kept are computed again."""

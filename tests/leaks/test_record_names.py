@@ -2,7 +2,7 @@
 
 import pytest
 
-from emoreason.record_keys import bare_id, is_distinctive, num_letters, plain_text
+from emoreason.leaks.names import bare_id, is_distinctive, num_letters, plain_text
 
 
 @pytest.mark.parametrize(

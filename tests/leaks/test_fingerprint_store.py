@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from conftest import TINY
 
-from emoreason import fingerprint_store
 from emoreason.faults import UserError
 from emoreason.files import sha256
-from emoreason.fingerprint_store import read_media
-from emoreason.fingerprints import Source
+from emoreason.leaks.fingerprints import Source
+from emoreason.leaks import store as fingerprint_store
+from emoreason.leaks.store import read_media
 
 FACES = sorted((TINY / "data" / "images" / "noto").glob("*.png"))[:40]
 SOURCES = [Source("picture", (path,)) for path in FACES]

@@ -8,10 +8,10 @@ from typing import Any
 
 from emoreason.faults import UserError, raise_faults
 from emoreason.files import write_jsonl
-from emoreason.fingerprint_store import Advance, Medium, read_media
-from emoreason.fingerprints import Source
-from emoreason.known_overlaps import Overlap, known_overlaps
-from emoreason.leaks import Found, Leak, RecordsFile, Search, find_leaks, read_file
+from emoreason.leaks.fingerprints import Source
+from emoreason.leaks.overlaps import Overlap, known_overlaps
+from emoreason.leaks.search import Found, Leak, RecordsFile, Search, find_leaks, read_file
+from emoreason.leaks.store import Advance, Medium, read_media
 from emoreason.linked_media import linked
 
 WITHOUT = {"constant": "of one colour", "silent": "silent", "short": "sounds of less than 1.2 s", "no sound": "clips without sound"}

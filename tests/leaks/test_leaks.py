@@ -14,8 +14,8 @@ from PIL import Image
 
 from emoreason.faults import UserError
 from emoreason.files import write_jsonl
-from emoreason.leak_report import Comparison, check_outputs, compare, write_clean, write_report
-from emoreason.leaks import Found, Search
+from emoreason.leaks.report import Comparison, check_outputs, compare, write_clean, write_report
+from emoreason.leaks.search import Found, Search
 
 LONG = "Where did you put the keys to the house?"
 

@@ -9,8 +9,8 @@ from encoded_media import RATE, speech
 from media_samples import face
 from PIL import Image, ImageOps
 
-from emoreason.fingerprints import MIN_STEPS, Fingerprint, Source, picture_bits, sound_bits
-from emoreason.near_duplicates import num_bits
+from emoreason.leaks.fingerprints import MIN_STEPS, Fingerprint, Source, picture_bits, sound_bits
+from emoreason.leaks.near import num_bits
 
 
 def bits(picture: Image.Image) -> np.ndarray:

@@ -10,9 +10,9 @@ from encoded_media import remux, speech, write_clip, write_sound
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from emoreason.fingerprints import Fingerprint, Source, sound_bits
+from emoreason.leaks.fingerprints import Fingerprint, Source, sound_bits
+from emoreason.leaks.near import bits_by_halving, error_rate, near_clips, near_pictures, near_sounds, near_words, num_bits, sounds_differ
 from emoreason.media import load_picture
-from emoreason.near_duplicates import bits_by_halving, error_rate, near_clips, near_pictures, near_sounds, near_words, num_bits, sounds_differ
 
 FACES = sorted((TINY / "data" / "images").rglob("*.png"))
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from emoreason.faults import raise_faults
 from emoreason.files import read_jsonl
-from emoreason.fingerprint_store import Medium
-from emoreason.fingerprints import Source
-from emoreason.known_overlaps import base_name, clip_ids, names_one_clip
-from emoreason.near_duplicates import MAX_BITS, near_clips, near_pictures, near_sounds
-from emoreason.record_keys import NOBODY, bare_id, is_distinctive, num_letters, plain_text
+from emoreason.leaks.fingerprints import Source
+from emoreason.leaks.names import NOBODY, bare_id, is_distinctive, num_letters, plain_text
+from emoreason.leaks.near import MAX_BITS, near_clips, near_pictures, near_sounds
+from emoreason.leaks.overlaps import base_name, clip_ids, names_one_clip
+from emoreason.leaks.store import Medium
 from emoreason.record_media import media_uses
 from emoreason.records import Media, Record, read_records
 

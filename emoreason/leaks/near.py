@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from emoreason.fingerprints import MIN_DEVIATION, MIN_STEPS, Fingerprint
+from emoreason.leaks.fingerprints import MIN_DEVIATION, MIN_STEPS, Fingerprint
 
 MAX_BITS = 8
 """Of 64, by which a picture may differ. JPEG, WebP and halves of the size change 0 to 7."""

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from emoreason.known_overlaps import clip_ids, known_overlaps
+from emoreason.leaks.overlaps import clip_ids, known_overlaps
 
 
 @pytest.mark.parametrize(
