@@ -1,11 +1,14 @@
 """Arrays of data sets, without running what is in them: .npy, .npz with pickled dictionaries, MATLAB's .mat."""
 
 import io
+import multiprocessing
 import pickle
 import tokenize
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import IO, Any
 
@@ -82,11 +85,20 @@ def read_npy(path: Path) -> Any:
 
 
 def read_mat(path: Path) -> dict[str, Any]:
-    """{name: value} of a MATLAB file, structs as dictionaries; read by scipy, which runs nothing of it.
+    """{name: value} of a MATLAB file, structs as dictionaries; read by scipy, which runs nothing of it, in a process of its own, since a damaged
+    file can crash it.
 
     Raises:
         UserError: not such a file, or one of version 7.3 (HDF5).
     """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(_loaded_mat, path).result()
+        except BrokenProcessPool as error:
+            raise UserError(f"{path.name}: damaged: reading it crashes; copy or download it again") from error
+
+
+def _loaded_mat(path: Path) -> dict[str, Any]:
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 

@@ -270,7 +270,10 @@ class Source:
 
     def _check_content(self, found: str, kind: str) -> None:
         path = f"{self.media_dir}/{found}"  # pathlib would take most of the time
-        size = os.stat(path).st_size
+        try:
+            size = os.stat(path).st_size
+        except OSError as error:  # gone since its folder was listed, or a link that leads nowhere
+            raise BadRow(f"{kind} cannot be read", f"{found}: {error.strerror or error}") from error
         if size == 0:
             raise BadRow(f"{kind} is empty", f"{found}: the file is empty; copy or download it again")
         if size < _POINTER_BYTES and _is_pointer(Path(path)):

@@ -84,3 +84,12 @@ def test_structs_of_matlab_are_dictionaries(tmp_path: Path) -> None:
     (tmp_path / "c.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM" + b"\x89HDF\r\n\x1a\n" * 40)
     with pytest.raises(UserError, match=r"version 7.3"):
         arrays.read_mat(tmp_path / "c.mat")
+
+
+def test_a_matlab_file_that_crashes_its_reader_is_named(tmp_path: Path) -> None:
+    savemat(tmp_path / "d.mat", {"train": {"filename": "x.jpg", "bbox": np.array([1, 2, 3, 4])}})
+    content = bytearray((tmp_path / "d.mat").read_bytes())
+    content[336] = 96  # a length, beyond the end of the file
+    (tmp_path / "d.mat").write_bytes(content)
+    with pytest.raises(UserError, match=r"d.mat: (damaged|no readable)"):
+        arrays.read_mat(tmp_path / "d.mat")

@@ -99,6 +99,17 @@ def test_a_clip_that_cannot_be_used_makes_a_bad_row(folder: Path, clip: str, rea
     assert caught.value.reason == reason
 
 
+def test_a_clip_that_vanishes_or_a_link_that_leads_nowhere_makes_a_bad_row(folder: Path) -> None:
+    (folder / "video" / "lost.mp4").symlink_to("gone.mp4")
+    source = Source(folder, CARD)
+    assert source.clip("video/x") == "media/video/x.AVI"
+    (folder / "video" / "x.AVI").unlink()
+    for clip in ("video/x", "video/lost"):
+        with pytest.raises(BadRow) as caught:
+            source.clip(clip)
+        assert caught.value.reason == "video cannot be read"
+
+
 def test_rows_without_their_clip_may_be_kept(folder: Path) -> None:
     source = Source(folder, CARD, keep_missing=True)
     assert source.clip("video/none.mp4") == "media/video/none.mp4" and source.media_missing == {"video": 1}

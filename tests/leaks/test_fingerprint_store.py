@@ -11,8 +11,8 @@ from conftest import TINY
 
 from emoreason.faults import UserError
 from emoreason.files import sha256
-from emoreason.leaks.fingerprints import Source
 from emoreason.leaks import store as fingerprint_store
+from emoreason.leaks.fingerprints import Source
 from emoreason.leaks.store import read_media
 
 FACES = sorted((TINY / "data" / "images" / "noto").glob("*.png"))[:40]
