@@ -11,7 +11,7 @@ from pathlib import Path
 
 from emoreason.faults import UserError
 from emoreason.files import whole_rows
-from emoreason.media_probe import MADE_BY, Found, Looked
+from emoreason.media_probe import MADE_BY, Found, Looked, State
 
 WRITTEN_EVERY_S = 5.0
 """What a run that is killed looks at again, at most."""
@@ -28,7 +28,7 @@ class MediaCache:
     def __init__(self, path: Path | None):
         self.path = path
         self._found: dict[tuple[str, str], Found] = {}
-        self._files: dict[str, tuple[int, int, str]] = {}
+        self._files: dict[str, State] = {}
         self._waiting: list[dict] = []
         self._written = time.monotonic()
         for row in self._rows():
@@ -45,7 +45,7 @@ class MediaCache:
     def _take(self, row: dict) -> None:
         try:
             if "path" in row:
-                self._files[row["path"]] = (int(row["size"]), int(row["mtime_ns"]), str(row["sha256"]))
+                self._files[row["path"]] = State(int(row["size"]), int(row["mtime_ns"]), str(row["sha256"]))
             elif row["made_by"] == MADE_BY:
                 self._found[row["sha256"], row["look"]] = Found.of_row(row["found"])
         except (KeyError, TypeError, ValueError, AttributeError):
@@ -62,7 +62,7 @@ class MediaCache:
             status = path.stat()
         except (OSError, ValueError):  # the latter over a NUL in the name
             return None
-        return known[2] if known and known[:2] == (status.st_size, status.st_mtime_ns) else None
+        return known.digest if known and known[:2] == (status.st_size, status.st_mtime_ns) else None
 
     def found(self, digest: str | None, look: str) -> Found | None:
         """What such a look at such bytes has found."""
@@ -76,7 +76,10 @@ class MediaCache:
         if not named and (looked.digest, look) not in self._found:
             self._found[looked.digest, look] = looked.found
             self._waiting.append({"sha256": looked.digest, "look": look, "made_by": MADE_BY, "found": looked.found.row()})
-        state = (looked.num_bytes, looked.mtime_ns, looked.digest)
+        self.add_state(path, State(looked.num_bytes, looked.mtime_ns, looked.digest))
+
+    def add_state(self, path: Path, state: State) -> None:
+        """Keep by what the file is known without reading it."""
         if self._files.get(str(path.absolute())) != state:
             self._files[str(path.absolute())] = state
             self._waiting.append({"path": str(path.absolute()), **dict(zip(("size", "mtime_ns", "sha256"), state, strict=True))})

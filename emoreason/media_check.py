@@ -15,10 +15,11 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
+from emoreason.faults import UserError, raise_faults
 from emoreason.files import sha256
 from emoreason.media_cache import MediaCache
 from emoreason.media_findings import Finding, Place, findings, record_findings
-from emoreason.media_probe import Found, Looked, digest, look
+from emoreason.media_probe import Found, Looked, State, identify, look
 from emoreason.recipe import MediaSettings
 from emoreason.record_media import LOOKS, RecordMedia
 from emoreason.records import read_records
@@ -84,7 +85,7 @@ def check_media(records_paths: list[Path], cache: MediaCache, options: Options, 
     Raises:
         UserError: faults of the records files, or a cache that cannot be written.
     """
-    named = {path: [RecordMedia.of(record) for record in read_records(path)] for path in dict.fromkeys(records_paths)}
+    named = _read_all(records_paths)
     check = MediaCheck([Checked(path, sha256(path), len(records)) for path, records in named.items()], options.limits)
     first: dict[Place, str] = {}
     for path, records in named.items():
@@ -100,6 +101,18 @@ def check_media(records_paths: list[Path], cache: MediaCache, options: Options, 
     for checked in check.records:
         checked.num_readable = sum(all(Place(checked.path, use) not in refused for use in record.uses) for record in named[checked.path])
     return check
+
+
+def _read_all(records_paths: list[Path]) -> dict[Path, list[RecordMedia]]:
+    faults: list[str] = []
+    named = {}
+    for path in dict.fromkeys(records_paths):
+        try:
+            named[path] = [RecordMedia.of(record) for record in read_records(path)]
+        except UserError as error:
+            faults += error.faults
+    raise_faults(faults)
+    return named
 
 
 def _all_findings(first: dict[Place, str], named: dict[Path, list[RecordMedia]], check: MediaCheck) -> list[Finding]:
@@ -127,9 +140,11 @@ def _look_at_all(
     known: dict[Path, str | None] = {path: cache.digest(path) for path, _ in wanted}
     if not cache.is_empty:
         unknown = [path for path, content in known.items() if content is None]
-        hashed = in_workers(digest, [(path,) for path in unknown], options, lambda number: done("hashing", number, len(unknown)))
-        for path, content in zip(unknown, hashed, strict=True):
-            known[path] = content if isinstance(content, str) else None
+        states = in_workers(identify, [(path,) for path in unknown], options, lambda number: done("hashing", number, len(unknown)))
+        for path, state in zip(unknown, states, strict=True):
+            if isinstance(state, State):
+                known[path] = state.digest
+                cache.add_state(path, state)
     found = {one: (known[one[0]], kept) for one in wanted if (kept := cache.found(known[one[0]], names[one]))}
     check.num_cached, check.num_looked = len(found), len(wanted)
     waiting = [one for one in wanted if one not in found]

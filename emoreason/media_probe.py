@@ -10,7 +10,7 @@ import stat
 import unicodedata
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -88,10 +88,20 @@ class Looked:
     found: Found
 
 
-def digest(path: Path) -> str | None:
-    """Hex SHA-256, or None where there is no such file."""
+class State(NamedTuple):
+    """A file at one moment."""
+
+    num_bytes: int
+    mtime_ns: int
+    digest: str
+    """Hex SHA-256."""
+
+
+def identify(path: Path) -> State | None:
+    """The state of a file, or None where there is no such file."""
     try:
-        return sha256(path) if stat.S_ISREG(path.stat().st_mode) else None
+        status = path.stat()
+        return State(status.st_size, status.st_mtime_ns, sha256(path)) if stat.S_ISREG(status.st_mode) else None
     except (OSError, ValueError):  # the latter over a NUL in the name
         return None
 

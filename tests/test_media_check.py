@@ -198,6 +198,7 @@ def test_a_file_is_known_by_its_bytes_wherever_it_lies(in_this_process: None, tm
     paths = [write_records(tmp_path / name / "a.jsonl", row("a", media={"images": [f"{name}.png"]})) for name in ("one", "two")]
     assert run(paths[0], cache=MediaCache(cache)).num_cached == 0
     assert run(paths[1], cache=MediaCache(cache)).num_cached == 1
+    assert MediaCache(cache).digest(tmp_path / "two" / "two.png"), "and needs no hash the next time"
 
 
 def test_a_file_that_changes_is_looked_at_again(in_this_process: None, tmp_path: Path) -> None:
@@ -286,8 +287,9 @@ def test_the_command_ends_with_0_where_all_is_readable(faces_path: Path, tmp_pat
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(["absent.jsonl"], "absent.jsonl: no such file"), (["absent.jsonl", "--no-cache", "--cache", "a"], "--cache and --no-cache are both given")],
-)
+    [(["absent.jsonl", "gone.jsonl"], "absent.jsonl: no such file"), (["absent.jsonl", "gone.jsonl"], "gone.jsonl: no such file"),
+     (["absent.jsonl", "--no-cache", "--cache", "a"], "--cache and --no-cache are both given")],
+)  # fmt: skip
 def test_mistakes_end_with_2(tmp_path: Path, emoreason, arguments: list[str], words: str) -> None:
     code, _, err = emoreason("media", *arguments)
     assert code == 2 and words in err

@@ -17,7 +17,7 @@ from test_media import FLOWING, cut, tone, write_clip
 from emoreason.faults import UserError
 from emoreason.media import load_audio, load_picture, load_video
 from emoreason.media_findings import Place, findings
-from emoreason.media_probe import Found, digest, look
+from emoreason.media_probe import Found, identify, look
 from emoreason.recipe import MediaSettings
 from emoreason.record_media import LOOKS, Use
 
@@ -179,7 +179,7 @@ def test_what_is_no_plain_file(tmp_path: Path) -> None:
     assert found(tmp_path / "dangling.png", "picture").reason == "missing"
     assert found(tmp_path / "a\0b.png", "picture").reason == "missing"
     assert found(tmp_path / ("x" * 300), "picture").reason == "unreadable"
-    assert digest(tmp_path / "pipe.png") is None and digest(tmp_path / "a\0b.png") is None
+    assert identify(tmp_path / "pipe.png") is None and identify(tmp_path / "a\0b.png") is None
 
 
 def test_a_link_to_a_picture_is_the_picture(folder: Path, tmp_path: Path) -> None:
