@@ -31,7 +31,10 @@ FLOORS = [
     Floor("and makes of it", "wheels action_unit_prototypes action_unit_files"),
     Floor("strictness", "schema trainer_fields zero", "pydantic"),
     Floor("contracts", "checkpoints records recipe rewarding run_dir reward_alarm reward_samples", "yaml pebble"),
-    Floor("files of sound and sight", "decoding record_media face_count conversion conversion.card conversion.faults", "numpy PIL av soundfile cv2"),
+    Floor(
+        "files of sound and sight", "decoding record_media media_check media_check.faces conversion conversion.card conversion.faults",
+        "numpy PIL av soundfile cv2",
+    ),
     Floor("cells and arrays of data sets", "conversion.cells conversion.arrays", "scipy"),
     Floor("tables of data sets", "conversion.tables", "ijson"),
     Floor("chats of data sets", "conversion.conversations"),
@@ -44,7 +47,7 @@ FLOORS = [
     Floor("scripts that convert", "conversion.opinions conversion.script"),
     Floor(
         "shaping",
-        "linked_media splits allow_list clip_probe sound_probe "
+        "linked_media splits allow_list media_check.clips media_check.sounds "
         "recipe_files line prompts curriculum cue_counts pair_balance trackers media packing flops reward_contract topology stage_plan "
         "metrics metrics.sets metrics.text metrics.bootstrap",
         "sklearn scipy",
@@ -52,24 +55,26 @@ FLOORS = [
     Floor(
         "measures",
         "exports exports.pictures exports.samples leaks.fingerprints split_files "
-        "media_probe media_tokens augmentation preferences metrics.classification metrics.regression metrics.calibration metrics.cues metrics.wheel "
+        "media_check.probe media_tokens augmentation preferences "
+        "metrics.classification metrics.regression metrics.calibration metrics.cues metrics.wheel "
         "metrics.benchmarks bench tracker_replay",
         "wandb tensorboard",
     ),
     Floor(
         "scores",
         "leaks.store leaks.near "
-        "exports.survey exports.files media_cache media_findings metrics.evaluation metrics.named confidence rollout_statistics memory_estimate "
+        "exports.survey exports.files media_check.cache media_check.findings "
+        "metrics.evaluation metrics.named confidence rollout_statistics memory_estimate "
         "world_size",
     ),
     Floor(
         "preflight",
         "exports.marked exports.checking "
-        "leaks.search media_check preflight bench_data metrics.predictions rollout_files record_lengths stage_fit short_line",
+        "leaks.search media_check.check preflight bench_data metrics.predictions rollout_files record_lengths stage_fit short_line",
     ),
     Floor(
         "saved completions",
-        "leaks.report exports.ms_swift exports.llama_factory exports.verl exports.trl_chat media_report scoring stage_advice node_facts",
+        "leaks.report exports.ms_swift exports.llama_factory exports.verl exports.trl_chat media_check.report scoring stage_advice node_facts",
         "huggingface_hub",
     ),
     Floor("files of other frameworks", "exports.writing"),

@@ -41,10 +41,10 @@ def media(
     from rich.progress import Progress
 
     from emoreason.allow_list import write_allow_list
-    from emoreason.face_count import check_faces
-    from emoreason.media_cache import MediaCache, default_path
-    from emoreason.media_check import Options, check_media
-    from emoreason.media_report import summary
+    from emoreason.media_check.cache import MediaCache, default_path
+    from emoreason.media_check.check import Options, check_media
+    from emoreason.media_check.faces import check_faces
+    from emoreason.media_check.report import summary
     from emoreason.recipe import MediaSettings
 
     if no_cache and cache:

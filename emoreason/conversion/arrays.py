@@ -6,9 +6,9 @@ import pickle
 import tokenize
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from emoreason import face_count
-from emoreason.face_count import FaceCount, check_faces
 from emoreason.faults import UserError
+from emoreason.media_check import faces as face_count
+from emoreason.media_check.faces import FaceCount, check_faces
 
 
 @pytest.fixture

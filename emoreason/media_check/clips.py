@@ -7,8 +7,8 @@ import av
 import numpy as np
 
 from emoreason.decoding import GET_AGAIN, clip_stream, opened, packets, quarter_turns
-from emoreason.face_count import FaceCount
 from emoreason.faults import UserError
+from emoreason.media_check.faces import FaceCount
 
 INVISIBLE = {"vp8"}
 """Codecs whose packets may hold a frame that is never shown."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from emoreason.decoding import MAX_PEAK, MIN_SOUND_SECONDS, SILENCE, STATES_LENGTH
-from emoreason.media_probe import Found
+from emoreason.media_check.probe import Found
 from emoreason.recipe import MediaSettings
 from emoreason.record_media import RecordMedia, Use
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from emoreason.decoding import SILENCE
-from emoreason.media_check import MediaCheck
-from emoreason.media_findings import Place
-from emoreason.media_probe import Found
+from emoreason.media_check.check import MediaCheck
+from emoreason.media_check.findings import Place
+from emoreason.media_check.probe import Found
 
 COMMON = 3
 """Values of a size, a rate or a number of frames a second that are named."""

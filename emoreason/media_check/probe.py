@@ -15,13 +15,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image
 
-from emoreason.clip_probe import read_whole_clip
 from emoreason.decoding import GET_AGAIN, check_file
-from emoreason.face_count import FaceCount
 from emoreason.faults import UserError
 from emoreason.files import sha256
 from emoreason.media import load_picture
-from emoreason.sound_probe import Sound, read_sound_file, read_sound_track
+from emoreason.media_check.clips import read_whole_clip
+from emoreason.media_check.faces import FaceCount
+from emoreason.media_check.sounds import Sound, read_sound_file, read_sound_track
 
 Kind = Literal["picture", "clip", "sound"]
 MADE_BY = " ".join(["1", *(f"{name} {importlib.metadata.version(name)}" for name in ("av", "pillow", "soundfile"))])

@@ -11,14 +11,14 @@ import soundfile
 from media_samples import face
 from test_media import FLOWING, tone, write_clip
 
-from emoreason import media_check
 from emoreason.faults import UserError
 from emoreason.files import write_jsonl
-from emoreason.media_cache import MediaCache, default_path
-from emoreason.media_check import MediaCheck, Options, check_media, in_workers
-from emoreason.media_findings import Place
-from emoreason.media_probe import Found, Looked
-from emoreason.media_report import decibels, summary
+from emoreason.media_check import check as media_check
+from emoreason.media_check.cache import MediaCache, default_path
+from emoreason.media_check.check import MediaCheck, Options, check_media, in_workers
+from emoreason.media_check.findings import Place
+from emoreason.media_check.probe import Found, Looked
+from emoreason.media_check.report import decibels, summary
 from emoreason.recipe import MediaSettings
 from emoreason.record_media import Use
 

@@ -16,8 +16,8 @@ from test_media import FLOWING, cut, tone, write_clip
 
 from emoreason.faults import UserError
 from emoreason.media import load_audio, load_picture, load_video
-from emoreason.media_findings import Place, findings
-from emoreason.media_probe import Found, identify, look
+from emoreason.media_check.findings import Place, findings
+from emoreason.media_check.probe import Found, identify, look
 from emoreason.recipe import MediaSettings
 from emoreason.record_media import LOOKS, Use
 

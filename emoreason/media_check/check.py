@@ -15,14 +15,14 @@ from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from emoreason.faults import UserError, raise_faults
+from emoreason.faults import raise_faults
 from emoreason.files import sha256
-from emoreason.media_cache import MediaCache
-from emoreason.media_findings import Finding, Place, findings, record_findings
-from emoreason.media_probe import Found, Looked, State, identify, look
+from emoreason.media_check.cache import MediaCache
+from emoreason.media_check.findings import Finding, Place, findings, record_findings
+from emoreason.media_check.probe import Found, Looked, State, identify, look
 from emoreason.recipe import MediaSettings
 from emoreason.record_media import LOOKS, RecordMedia
-from emoreason.records import read_records
+from emoreason.records import stream_records
 
 WAITING_PER_WORKER = 64
 """Files that are handed out at once, so that what waits does not grow with the records."""
@@ -105,12 +105,7 @@ def check_media(records_paths: list[Path], cache: MediaCache, options: Options, 
 
 def _read_all(records_paths: list[Path]) -> dict[Path, list[RecordMedia]]:
     faults: list[str] = []
-    named = {}
-    for path in dict.fromkeys(records_paths):
-        try:
-            named[path] = [RecordMedia.of(record) for record in read_records(path)]
-        except UserError as error:
-            faults += error.faults
+    named = {path: [RecordMedia.of(record) for record in stream_records(path, faults)] for path in dict.fromkeys(records_paths)}
     raise_faults(faults)
     return named
 

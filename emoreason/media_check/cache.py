@@ -11,7 +11,7 @@ from pathlib import Path
 
 from emoreason.faults import UserError
 from emoreason.files import whole_rows
-from emoreason.media_probe import MADE_BY, Found, Looked, State
+from emoreason.media_check.probe import MADE_BY, Found, Looked, State
 
 WRITTEN_EVERY_S = 5.0
 """What a run that is killed looks at again, at most."""
