@@ -81,7 +81,7 @@ def to_record(row: Row, source: Source) -> Record:
 def label_of(row: Row, answer: Completion, space: str, candidates: list[str]) -> str:
     """The ground truth, or the answer where a stage names no other; they must agree, and be one of the candidates."""
     truth = cells.text(row.get("ground_truth")) or cells.text(row.get("solution"))
-    label = cells.label(read_answer(truth, "label").label if truth else answer.label, space)
+    label = cells.label(read_answer(truth, "label").label if truth and "<" in truth else truth or answer.label, space)
     if answer.label is not None and cells.label(answer.label, space) != label:
         raise LeftOut("answer is not the ground truth")
     if candidates and label not in candidates:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
-from emoreason.emotions import label_problem, label_space_problem
+from emoreason.emotions import LABEL_SPACES, label_problem, label_space_problem
 from emoreason.faults import raise_faults
 from emoreason.files import read_jsonl
 from emoreason.schema import Strict, describe, dotted
@@ -24,10 +24,11 @@ MediaPath = Annotated[str, AfterValidator(_inside_data_folder)]
 class Media(Strict):
     """Paths relative to the records file, with forward slashes; they never leave its folder."""
 
-    images: list[MediaPath] = []
+    # Factories, since pydantic copies a mutable default deeply: for every record, which was a third of the time to make one.
+    images: list[MediaPath] = Field(default_factory=list)
     video: MediaPath | None = None
     audio: MediaPath | None = None
-    frames: list[MediaPath] = []
+    frames: list[MediaPath] = Field(default_factory=list)
     """Pictures of one clip in time order, for clips that are kept as pictures."""
     frames_fps: Annotated[float, Field(gt=0)] | None = None
     """How many of `frames` stand for one second."""
@@ -104,7 +105,7 @@ class Target(Strict):
 
     label: str | None = None
     """The one dominant class."""
-    labels: list[str] = []
+    labels: list[str] = Field(default_factory=list)
     """Open-vocabulary emotion words, the dominant one first."""
     label_space: str = "open"
     """The name of a set of classes in `emotions.LABEL_SPACES`, or `open`."""
@@ -115,18 +116,21 @@ class Target(Strict):
     vad: ValenceArousalDominance | None = None
     action_units: dict[Annotated[str, Field(pattern=r"^AU\d{1,2}$")], float | None] | None = None
     """FACS action units that are present, as `AU12`, with intensity 0 to 5 (A to E are 1 to 5), or None when not rated."""
-    unimodal: dict[Literal["text", "audio", "video", "image"], Unimodal] = {}
+    unimodal: dict[Literal["text", "audio", "video", "image"], Unimodal] = Field(default_factory=dict)
     """The same asked of each modality alone, where a data set did (CH-SIMS, CREMA-D)."""
-    cues: dict[str, list[str]] = {}
+    cues: dict[str, list[str]] = Field(default_factory=dict)
     """Observable evidence by modality, e.g. `{"image": ["eyes narrowed"], "text": ["says they lost"]}`."""
     reasoning: str | None = None
-    sections: dict[str, str] = {}
+    sections: dict[str, str] = Field(default_factory=dict)
     """The reasoning in named parts, for templates with `think: sections`, e.g. `{"scene": "...", "analysis": "..."}`."""
-    choices: list[str] = []
+    choices: list[str] = Field(default_factory=list)
     """What a multiple-choice question offers, in the order of its letters; `label` is one of them."""
 
     @model_validator(mode="after")
     def _labels_exist(self) -> "Target":
+        plain = self.distribution is None and not (self.labels or self.unimodal or self.distribution_space)
+        if plain and self.label in LABEL_SPACES.get(self.label_space, ()):
+            return self  # most records, of which there may be a million
         space = self.distribution_space or self.label_space
         problems = [label_space_problem(self.label_space), label_space_problem(space)]
         if self.label is not None:
@@ -158,13 +162,13 @@ class Preference(Strict):
     chosen: str
     rejected: Annotated[list[str], BeforeValidator(_as_list), Field(min_length=1)]
     """One answer, or a list of them."""
-    weights: list[Annotated[float, Field(ge=0)]] = []
+    weights: list[Annotated[float, Field(ge=0)]] = Field(default_factory=list)
     """How much each rejected answer counts; they are scaled to add up to 1, and none given means all alike."""
     rejected_media: Media | None = None
     """A clip, picture or sound of another record under which `chosen` would be wrong; as many of each kind as the record has."""
     chosen_by: str | None = None
     """Who wrote the chosen answer: a person, a model, a source of pairs."""
-    rejected_by: list[str] = []
+    rejected_by: list[str] = Field(default_factory=list)
     """The same of each rejected answer."""
 
     @model_validator(mode="after")
@@ -204,7 +208,7 @@ class Record(Strict):
     aligned_modality: str | None = None
     """For clips whose modalities conflict: the modality that `target` describes (CA-MER)."""
     preference: Preference | None = None
-    attributes: dict[str, str | int | float | bool | list[str]] = {}
+    attributes: dict[str, str | int | float | bool | list[str]] = Field(default_factory=dict)
     """What else the annotation says, e.g. the task of a benchmark, the scene of a picture, the age of a speaker."""
     licence: str
     source: str

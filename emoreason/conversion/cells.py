@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from emoreason.conversion.faults import BadRow
-from emoreason.emotions import OPEN_VOCABULARY, normalise_label
+from emoreason.emotions import LABEL_SPACES, OPEN_VOCABULARY, normalise_label
 from emoreason.faults import UserError
 
 _ABSENT = frozenset(("", "nan", "NaN", "null", "NULL", "<NA>"))
@@ -65,6 +65,8 @@ def whole_number(cell: Any, name: str, low: float = -math.inf, high: float = mat
 
 def label(cell: Any, label_space: str) -> str:
     """The label of the space that the cell means, by its own spelling, case and forms; see `emotions.normalise_label`."""
+    if isinstance(cell, str) and cell in LABEL_SPACES.get(label_space, ()):
+        return cell
     found = required_text(cell, "label")
     try:
         return normalise_label(found, label_space)

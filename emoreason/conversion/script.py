@@ -15,7 +15,7 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -34,6 +34,10 @@ Read = Callable[[Source], Iterable[Row]]
 ToRecords = Callable[[Row, Source], Record | Iterable[Record]]
 RECORDS, FAULTS, ACCOUNT = "records.jsonl", "faults.jsonl", "conversion.json"
 ROWS_BETWEEN_UPDATES = 1000
+BUFFER_BYTES = 1 << 20
+
+
+_RECORD = TypeAdapter(Record)
 
 
 class _Stopped(Exception):
@@ -108,6 +112,7 @@ def convert(source: Source, out: Path, read: Read, to_records: ToRecords, *, str
         if not account.num_records:
             raise UserError([f"{source.root}: {account.num_rows} rows gave no record", *account.first_bad,
                              *(f"{count} left out: {reason}" for reason, count in account.left_out.items())])  # fmt: skip
+        writer.flush()
         _place_media(source, out, used_media if copy_media else None)
         outputs = writer.finish()
         write_json(out / ACCOUNT, {"data_set": vars(source.card), "emoreason": __version__, **account.as_json(source), "outputs": outputs})
@@ -127,15 +132,14 @@ def _records_of(row: Row, source: Source, to_records: ToRecords, seen: set[str])
         raise
     except UserError as error:
         raise BadRow("a value is not accepted", str(error)) from error
-    kept = [record for record in records if source.wants(record.split)]
-    if records and not kept:
-        raise LeftOut("of another split")
+    kept = [record for record in records if source.wants(record.split)] if source.splits else records
     if not kept:
-        raise LeftOut("nothing to learn from")
-    for place, record in enumerate(kept):
-        if record.id in seen or any(record.id == other.id for other in kept[:place]):
-            raise BadRow("an id stands twice", f"id {record.id!r} stood above already; ids are unique")
-    seen.update(record.id for record in kept)
+        raise LeftOut("of another split" if records else "nothing to learn from")
+    ids = [record.id for record in kept]
+    if len(set(ids)) < len(ids) or not seen.isdisjoint(ids):
+        twice = next(name for place, name in enumerate(ids) if name in seen or name in ids[:place])
+        raise BadRow("an id stands twice", f"id {twice!r} stood above already; ids are unique")
+    seen.update(ids)
     return kept
 
 
@@ -165,7 +169,7 @@ class _Writer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def write(self, record: Record) -> None:
-        line = record.model_dump_json(exclude_defaults=True).encode() + b"\n"
+        line = _RECORD.dump_json(record, exclude_defaults=True) + b"\n"
         self._write(RECORDS, line)
         if record.split not in self._names:
             self._names[record.split] = f"{_file_name(record.split)}.jsonl"
@@ -177,26 +181,35 @@ class _Writer:
     def _write(self, name: str, line: bytes) -> None:
         try:
             if name not in self._files:
-                self._files[name], self._digests[name] = (self._folder / name).open("wb"), hashlib.sha256()
+                self._files[name], self._digests[name] = (self._folder / name).open("wb", buffering=BUFFER_BYTES), hashlib.sha256()
             self._files[name].write(line)
         except OSError as error:
-            raise UserError(f"{self.out / name}: cannot be written: {error.strerror or error}; free some space or choose another folder") from error
+            raise self._full(error) from error
         self._digests[name].update(line)
 
-    def finish(self) -> dict[str, str]:
-        """{file: SHA-256} of what now stands under its own name; files of an earlier conversion that this one has not made are gone."""
+    def flush(self) -> None:
+        """Have all that was written on the disk, while nothing beside it is touched yet."""
         try:
             for file in self._files.values():
                 file.flush()
                 os.fsync(file.fileno())
+        except OSError as error:
+            raise self._full(error) from error
+
+    def finish(self) -> dict[str, str]:
+        """{file: SHA-256} of what now stands under its own name; files of an earlier conversion that this one has not made are gone."""
+        try:
             earlier = _outputs_of_earlier(self.out)
             for name in self._files:
                 (self._folder / name).replace(self.out / name)
             for name in earlier - self._files.keys():
                 (self.out / name).unlink(missing_ok=True)
         except OSError as error:
-            raise UserError(f"{self.out}: cannot be written: {error.strerror or error}; free some space or choose another folder") from error
+            raise self._full(error) from error
         return {name: digest.hexdigest() for name, digest in self._digests.items()}
+
+    def _full(self, error: OSError) -> UserError:
+        return UserError(f"{self.out}: cannot be written: {error.strerror or error}; free some space or choose another folder")
 
 
 def _outputs_of_earlier(out: Path) -> set[str]:

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,7 +23,7 @@ class Row(dict):
 
     __slots__ = ("file", "place")
 
-    def __init__(self, fields: dict[str, Any], file: str, place: int | str):
+    def __init__(self, fields: Mapping[str, Any] | Iterable[tuple[str, Any]], file: str, place: int | str):
         super().__init__(fields)
         self.file, self.place = file, place
 
@@ -55,7 +55,7 @@ def csv_rows(
         check_header(header, name, required)
         for cells in reader:
             if len(cells) == len(header):
-                yield Row(dict(zip(header, cells, strict=True)), name, reader.line_num)
+                yield Row(zip(header, cells, strict=True), name, reader.line_num)
             elif any(map(str.strip, cells)):
                 fault = BadRow("cells and columns differ in number", f"{len(cells)} cells under {len(header)} columns")
                 report(_where(name, reader.line_num), fault)

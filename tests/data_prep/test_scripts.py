@@ -1,5 +1,6 @@
 """All converters alike: card, help, README, tests, size; and the README's example converts."""
 
+import ast
 import importlib.util
 import re
 import runpy
@@ -15,7 +16,8 @@ from emoreason.conversion.card import Card
 ROOT = SCRIPTS.parent
 NAMES = sorted(path.stem for path in SCRIPTS.glob("*.py") if "\nCARD = " in path.read_text(encoding="utf-8"))
 README = (SCRIPTS / "README.md").read_text(encoding="utf-8")
-MOST_LINES = 120
+MOST_LINES = 110
+"""Below the help, which takes what lines it needs."""
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +69,9 @@ def test_help_teaches(name: str, cards: dict[str, Card], capsys: pytest.CaptureF
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_script_is_short_and_has_a_test(name: str) -> None:
-    lines = (SCRIPTS / f"{name}.py").read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= MOST_LINES, len(lines)
+    text = (SCRIPTS / f"{name}.py").read_text(encoding="utf-8")
+    help_lines = ast.parse(text).body[0].end_lineno
+    assert len(text.splitlines()) - help_lines <= MOST_LINES
     tests = Path(__file__).parent / f"test_{name}.py"
     assert tests.exists() and f'convert("{name}"' in tests.read_text(encoding="utf-8"), tests
 
