@@ -19,7 +19,7 @@ def linked(records: list[Record], source: Path, folder: Path) -> list[Record]:
     if source.resolve() == folder.resolve() or not any(use for record in records for use in media_uses(record)):
         return records
     name = link_to(source, folder)
-    return [below(record, name) for record in records]
+    return [record.below(name) for record in records]
 
 
 def link_to(target: Path, folder: Path) -> str:
@@ -44,11 +44,3 @@ def link_to(target: Path, folder: Path) -> str:
         raise UserError(f"{link}: cannot link to {target}: {error.strerror or error}; write beside the records, {target}, "
                         "or where links can be made") from error  # fmt: skip
     return f"media/{number}"
-
-
-def below(record: Record, folder: str) -> Record:
-    """The record with media paths that start in this folder."""
-    preference = record.preference
-    if preference and preference.rejected_media:
-        preference = preference.model_copy(update={"rejected_media": preference.rejected_media.below(folder)})
-    return record.model_copy(update={"media": record.media.below(folder), "preference": preference})

@@ -11,7 +11,7 @@ from rich.table import Table
 from emoreason.completions import Template
 from emoreason.faults import UserError
 from emoreason.files import read_json, write_json, write_jsonl
-from emoreason.linked_media import below, link_to
+from emoreason.linked_media import link_to
 from emoreason.pair_balance import pair_balance
 from emoreason.preferences import Pairs, no_pairs
 from emoreason.recipe import PairSource
@@ -33,7 +33,7 @@ def linked_records(examples: list[Example], folder: Path) -> list[Record]:
     """
     places = dict.fromkeys(example.records_path.parent.resolve() for example in examples)
     links = {place: link_to(place, folder) for place in places}
-    return [below(example.record, links[example.records_path.parent.resolve()]) for example in examples]
+    return [example.record.below(links[example.records_path.parent.resolve()]) for example in examples]
 
 
 def write_pairs(run_dir: RunDir, found: dict[PairSource, Pairs], template: Template, num_tokens: Callable[[str], int]) -> None:

@@ -213,6 +213,13 @@ class Record(Strict):
     licence: str
     source: str
 
+    def below(self, folder: str) -> "Record":
+        """The same record, by media paths that start one folder higher."""
+        preference = self.preference
+        if preference and preference.rejected_media:
+            preference = preference.model_copy(update={"rejected_media": preference.rejected_media.below(folder)})
+        return self.model_copy(update={"media": self.media.below(folder), "preference": preference})
+
     @model_validator(mode="after")
     def _asks_the_same_of_rejected_media(self) -> "Record":
         other = self.preference.rejected_media if self.preference else None

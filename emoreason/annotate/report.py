@@ -222,15 +222,5 @@ def _write(records_path: Path, files: Files, work: Work, report: dict[str, Any])
         for asks, outcome in zip(work.asks, work.outcomes, strict=True) if outcome.state == "rejected"
     ]  # fmt: skip
     write_json(files.report, cleaned(report))
-    write_jsonl(files.out, (cleaned(_moved(record, between).model_dump(mode="json", exclude_defaults=True)) for record in records))
+    write_jsonl(files.out, (cleaned((record.below(between) if between else record).model_dump(mode="json", exclude_defaults=True)) for record in records))
     write_jsonl(files.rejected, (cleaned(row) for row in rejected))
-
-
-def _moved(record: Record, between: str) -> Record:
-    """The record with its media named from a folder further up."""
-    if not between:
-        return record
-    preference = record.preference
-    if preference and preference.rejected_media:
-        preference = preference.model_copy(update={"rejected_media": preference.rejected_media.below(between)})
-    return record.model_copy(update={"media": record.media.below(between), "preference": preference})
