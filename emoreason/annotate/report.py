@@ -216,11 +216,11 @@ def _tally(values: Iterable[str]) -> dict[str, int]:
 def _write(records_path: Path, files: Files, work: Work, report: dict[str, Any]) -> None:
     """The report first, since it is what says that OUT is ours."""
     between = folder_between(records_path, files.out) if any(one.media.kinds for outcome in work.outcomes for one in outcome.records) else ""
-    records = [record for outcome in work.outcomes for record in outcome.records]
+    records = [record.below(between) if between else record for outcome in work.outcomes for record in outcome.records]
     rejected = [
         {"id": asks[0].record.id, "rounds": outcome.num_rounds, "problems": [one._asdict() for one in outcome.problems], "answers": outcome.answers}
         for asks, outcome in zip(work.asks, work.outcomes, strict=True) if outcome.state == "rejected"
     ]  # fmt: skip
     write_json(files.report, cleaned(report))
-    write_jsonl(files.out, (cleaned((record.below(between) if between else record).model_dump(mode="json", exclude_defaults=True)) for record in records))
+    write_jsonl(files.out, (cleaned(record.model_dump(mode="json", exclude_defaults=True)) for record in records))
     write_jsonl(files.rejected, (cleaned(row) for row in rejected))
