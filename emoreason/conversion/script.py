@@ -27,6 +27,7 @@ from emoreason.conversion.source import MEDIA_LINK, Source
 from emoreason.conversion.tables import Row
 from emoreason.faults import UserError
 from emoreason.files import write_json
+from emoreason.record_media import media_uses
 from emoreason.records import Record
 from emoreason.schema import describe, dotted
 
@@ -108,7 +109,7 @@ def convert(source: Source, out: Path, read: Read, to_records: ToRecords, *, str
                 for record in records:
                     writer.write(record)
                     if copy_media:
-                        used_media.update(dict.fromkeys(_media_of(record)))
+                        used_media.update(dict.fromkeys(use.path for use in media_uses(record)))
         if not account.num_records:
             raise UserError([f"{source.root}: {account.num_rows} rows gave no record", *account.first_bad,
                              *(f"{count} left out: {reason}" for reason, count in account.left_out.items())])  # fmt: skip
@@ -225,12 +226,6 @@ def _file_name(split: str) -> str:
     if not split.replace("_", "").replace("-", "").isalnum() or split == "records" or split == "faults":
         raise UserError(f"split {split!r} cannot name a file; accepted: letters, digits, _ and -, and neither records nor faults")
     return split
-
-
-def _media_of(record: Record) -> Iterator[str]:
-    """The paths that a record names."""
-    for media in filter(None, (record.media, record.preference and record.preference.rejected_media)):
-        yield from filter(None, (*media.images, *media.frames, media.video, media.audio, media.sound_track))
 
 
 def _place_media(source: Source, out: Path, copied: Iterable[str] | None) -> None:
