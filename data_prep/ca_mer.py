@@ -22,8 +22,9 @@ from pathlib import Path, PurePosixPath
 from emoreason.conversion import cells
 from emoreason.conversion.card import Card
 from emoreason.conversion.faults import BadRow
+from emoreason.conversion.media_folder import VIDEO_ENDINGS
 from emoreason.conversion.script import main
-from emoreason.conversion.source import VIDEO_ENDINGS, Source
+from emoreason.conversion.source import Source
 from emoreason.conversion.tables import Row
 from emoreason.faults import UserError
 from emoreason.records import Record

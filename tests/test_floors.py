@@ -35,8 +35,8 @@ FLOORS = [
         "files of sound and sight", "decoding record_media media_check media_check.faces conversion conversion.card conversion.faults",
         "numpy PIL av soundfile cv2",
     ),
-    Floor("cells and arrays of data sets", "conversion.cells conversion.arrays", "scipy"),
-    Floor("tables of data sets", "conversion.tables", "ijson"),
+    Floor("cells and arrays of data sets", "conversion.cells conversion.arrays conversion.inspection", "scipy"),
+    Floor("tables and media of data sets", "conversion.tables conversion.media_folder", "ijson"),
     Floor("chats of data sets", "conversion.conversations"),
     Floor("folders of data sets", "conversion.source", "pyarrow"),
     Floor(

@@ -3,7 +3,8 @@
 from argparse import ArgumentParser
 
 from emoreason.conversion import cells
-from emoreason.conversion.source import IMAGE_ENDINGS, Source
+from emoreason.conversion.media_folder import IMAGE_ENDINGS
+from emoreason.conversion.source import Source
 from emoreason.conversion.tables import Row
 from emoreason.emotions import label_from_index
 from emoreason.faults import UserError

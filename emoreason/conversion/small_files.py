@@ -10,7 +10,8 @@ from typing import Any
 from emoreason.conversion import arrays
 from emoreason.conversion.cells import relative_path
 from emoreason.conversion.faults import BadRow
-from emoreason.conversion.source import POINTER_START, Source
+from emoreason.conversion.inspection import POINTER_START
+from emoreason.conversion.source import Source
 
 MAX_BYTES = 64 << 20
 

@@ -1,14 +1,9 @@
 """The folder that the user downloaded: its annotation files, and its media by the paths that records will have."""
 
-import codecs
-import hashlib
-import os
-import unicodedata
 from argparse import Namespace
-from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -16,21 +11,14 @@ from emoreason.conversion import tables
 from emoreason.conversion.card import Card
 from emoreason.conversion.cells import relative_path
 from emoreason.conversion.faults import BadRow
+from emoreason.conversion.inspection import inspected
+from emoreason.conversion.media_folder import MediaFolder, check_inside
 from emoreason.conversion.tables import Row
 from emoreason.faults import UserError
 from emoreason.records import Record
 
 MEDIA_LINK = "media"
 """The name in the records' folder under which the source's media are found."""
-VIDEO_ENDINGS = ("mp4", "avi", "mkv", "mov", "webm", "flv", "m4v", "mpg")
-AUDIO_ENDINGS = ("wav", "flac", "mp3", "m4a", "ogg", "opus")
-IMAGE_ENDINGS = ("jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff")
-_ENDINGS = {"video": VIDEO_ENDINGS, "audio": AUDIO_ENDINGS, "image": IMAGE_ENDINGS}
-_KEPT_FOLDERS = 512
-"""Listings that are remembered; a set that has a folder a clip does not fill the memory."""
-POINTER_START = b"version https://git-lfs.github.com/spec"
-_POINTER_BYTES = 1024
-"""Files below this are looked into: pointers of Git LFS are about 130 bytes."""
 
 
 class Source:
@@ -53,7 +41,7 @@ class Source:
         """Takes a line that is no row, with where it stands."""
         self.made_dir: Path | None = None
         """Where pictures are written that annotation files hold as numbers; see `pictures.make_picture`."""
-        self._listings: OrderedDict[str, dict[str, str] | None] = OrderedDict()
+        self._media = MediaFolder(self.media_dir)
 
     # Annotation files.
 
@@ -88,7 +76,7 @@ class Source:
         """
         found = [path for path in sorted(self.root.glob(pattern)) if path.is_file()]
         for path in found:
-            self._check_inside(path, self.root)
+            check_inside(path, self.root)
         return found
 
     def csv(self, path: Path, required: Iterable[str], *, delimiter: str = ",", fallback: str | None = None, header: Sequence[str] = ()
@@ -176,7 +164,7 @@ class Source:
         """
         name = self.name_of(path)
         if name not in self.inputs:
-            self.inputs[name] = _inspected(path, name)
+            self.inputs[name] = inspected(path, name)
         encoding = self.inputs[name]["encoding"]
         if encoding is None and fallback:
             encoding = self.inputs[name]["encoding"] = fallback
@@ -196,8 +184,8 @@ class Source:
         """The same for any kind of medium: paths relative to the media folder; letters' case and Unicode form may differ from the file's."""
         for candidate in candidates:
             candidate = relative_path(candidate, name or kind)
-            if found := self._find(candidate, kind):
-                self._check_content(found, kind)
+            if found := self._media.find(candidate, kind):
+                self._media.check(found, kind)
                 self.media_found[kind] += 1
                 return f"{MEDIA_LINK}/{found}"
         self.media_missing[kind] += 1
@@ -227,61 +215,6 @@ class Source:
         return Record.model_validate({"dataset": self.card.name, "licence": self.card.licence, "source": self.card.url, **fields})
 
     # How.
-
-    def _find(self, candidate: str, kind: str) -> str | None:
-        """The path as it is on the disk, or None."""
-        folder, _, last = candidate.rpartition("/")
-        listing = self._listing(folder)
-        if listing is None:
-            return None
-        ending = last.rpartition(".")[2].lower() if "." in last else ""
-        names = [last] if ending in _ENDINGS[kind] else [last, *(f"{last}.{ending}" for ending in _ENDINGS[kind])]
-        for name in names:
-            found = listing.get(name) or listing.get(_folded(name))
-            if found:
-                return f"{folder}/{found}" if folder else found
-        return None
-
-    def _listing(self, folder: str) -> dict[str, str] | None:
-        """{name, and name in one case and form: name on the disk} of the files in a folder; None where there is no such folder."""
-        if folder in self._listings:
-            self._listings.move_to_end(folder)
-            return self._listings[folder]
-        path = self.media_dir / folder
-        listing: dict[str, str] | None = None
-        if os.path.isdir(path):
-            self._check_inside(path, self.media_dir)
-            listing = {}
-            with os.scandir(path) as entries:
-                for entry in entries:
-                    if entry.is_dir():
-                        continue
-                    if entry.is_symlink():
-                        self._check_inside(path / entry.name, self.media_dir)
-                    name, folded = entry.name, _folded(entry.name)
-                    known = listing.get(folded)
-                    if known is None or (known != folded and name < known):  # of names that differ in case alone, always the same one
-                        listing[folded] = name
-                    listing[name] = name
-        self._listings[folder] = listing
-        if len(self._listings) > _KEPT_FOLDERS:
-            self._listings.popitem(last=False)
-        return listing
-
-    def _check_content(self, found: str, kind: str) -> None:
-        path = f"{self.media_dir}/{found}"  # pathlib would take most of the time
-        try:
-            size = os.stat(path).st_size
-        except OSError as error:  # gone since its folder was listed, or a link that leads nowhere
-            raise BadRow(f"{kind} cannot be read", f"{found}: {error.strerror or error}") from error
-        if size == 0:
-            raise BadRow(f"{kind} is empty", f"{found}: the file is empty; copy or download it again")
-        if size < _POINTER_BYTES and _is_pointer(Path(path)):
-            raise BadRow(f"{kind} is a Git LFS pointer", f"{found}: a pointer of Git LFS, not the {kind} itself; fetch it: git lfs pull")
-
-    def _check_inside(self, path: Path, folder: Path) -> None:
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise UserError(f"{path}: a link that leads out of {folder}; give the folder that it leads to with --media, or copy what it names")
 
     @contextmanager
     def _opened(self, path: Path, fallback: str | None = None) -> Iterator[IO[str]]:
@@ -316,15 +249,6 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def _folded(name: str) -> str:
-    return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
-
-
-def _is_pointer(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(64).startswith(POINTER_START)
-
-
 def _sheet_cells(path: Path, name: str, sheet: str | None) -> Iterator[tuple]:
     """The rows of a sheet, which is unpacked and parsed as they are read."""
     import zipfile
@@ -342,29 +266,3 @@ def _sheet_cells(path: Path, name: str, sheet: str | None) -> Iterator[tuple]:
         raise
     except (zipfile.BadZipFile, zlib.error, SyntaxError, KeyError, ValueError, TypeError, AttributeError, IndexError, EOFError, OSError) as error:
         raise UserError(f"{name}: no readable .xlsx, or broken: {error}") from error
-
-
-def _inspected(path: Path, name: str) -> dict[str, Any]:
-    """{sha256, bytes, encoding}: utf-8-sig where all of it is UTF-8, utf-16 by its byte order mark, else None and where UTF-8 ends."""
-    digest, size = hashlib.sha256(), 0
-    decoder: Callable | None = codecs.getincrementaldecoder("utf-8")().decode
-    broken_at, encoding = None, "utf-8-sig"
-    try:
-        with path.open("rb") as file:
-            for chunk in chain(iter(lambda: file.read(1 << 20), b""), [b""]):
-                if size == 0 and chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                    encoding, decoder = "utf-16", None
-                digest.update(chunk)
-                if decoder:
-                    try:
-                        decoder(chunk, final=not chunk)
-                    except UnicodeDecodeError as error:
-                        broken_at, encoding, decoder = size + error.start, None, None
-                size += len(chunk)
-    except OSError as error:
-        raise UserError(f"{name}: cannot be read: {error.strerror or error}") from error
-    if size == 0:
-        raise UserError(f"{name}: the file is empty; copy or download it again")
-    if size < _POINTER_BYTES and _is_pointer(path):
-        raise UserError(f"{name}: a pointer of Git LFS, not the file itself; fetch it: git lfs pull")
-    return {"sha256": digest.hexdigest(), "bytes": size, "encoding": encoding, **({"not_utf8_at": broken_at} if broken_at is not None else {})}

@@ -81,13 +81,6 @@ def test_a_clip_is_found_whatever_its_ending_case_and_form(folder: Path) -> None
     assert source.media_found == {"video": 6}
 
 
-def test_of_names_that_differ_in_case_the_exact_one_is_found_and_else_always_the_same(folder: Path) -> None:
-    plant(folder, {"two/b.mp4": b"b", "two/B.mp4": b"B", "two/C.mp4": b"C", "two/c.MP4": b"c"})
-    source = Source(folder, CARD)
-    assert source.clip("two/b.mp4") == "media/two/b.mp4" and source.clip("two/B.mp4") == "media/two/B.mp4"
-    assert source.clip("two/c.mp4") == "media/two/C.mp4"
-
-
 @pytest.mark.parametrize(
     ("clip", "reason"),
     [("video/none", "video is not there"), ("none/x", "video is not there"), ("video/empty", "video is empty"),
