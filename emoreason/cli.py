@@ -419,13 +419,10 @@ def metric(
     out.print(table)
 
 
-app.command()(media)
-app.command()(export)
-app.command()(annotate)
-app.command()(split)
-app.command()(leaks)
-app.command()(preflight)
-app.command()(serve)
+for command in (media, split, leaks, annotate, export):
+    app.command(rich_help_panel="Data")(command)
+for command in (preflight, serve):
+    app.command(rich_help_panel="Clusters")(command)
 
 
 @reward_app.command("new")

@@ -16,7 +16,7 @@ from emoreason.media import load_picture
 
 COMMANDS = [
     *("check", "train", "run", "evaluate", "report", "confidence", "track", "show", "release", "predict", "score", "metric"),
-    *("media", "export", "annotate", "split", "leaks", "preflight", "serve"),
+    *("media", "split", "leaks", "annotate", "export", "preflight", "serve"),
 ]
 
 CHECK_AND_LIST_MODULES = """

@@ -26,15 +26,20 @@ def media(
 ) -> None:  # fmt: skip
     """Decode every picture, clip and sound that records name, whole, and say what is wrong with each.
 
-    A file that crashes or hangs a decoder costs its worker, not the run. Faults are what training refuses: missing, zero bytes, a Git LFS
-    pointer, truncated, damaged, another kind, silent, without the sound track that the record wants, too long. Notes are for you to decide:
-    rotated, another extension, a header that states another duration, clipped, a silent sound track that no record hears, a person's box
-    beyond the picture.
+    A file that crashes or hangs a decoder costs its worker, not the run.
+    Faults are what training refuses: missing, zero bytes, a Git LFS pointer,
+    truncated, damaged, another kind, silent, without the sound track that the
+    record wants, too long. Notes are for you to decide: rotated, another
+    extension, a header that states another duration, clipped, a silent sound
+    track that no record hears, a person's box beyond the picture.
 
-    What was found is kept by the hash of a file's bytes, so that a second run takes seconds. Ends with 1 where anything is not readable.
+    What was found is kept by the hash of a file's bytes, so that a second run
+    takes seconds. Ends with 1 where anything is not readable.
 
-    With --out, training can leave the records out that need other media, and says how many and why: in the recipe
-    data: [{path: train.jsonl, allow: allowed.jsonl}]. The list is of these very records; it is made again when they change.
+    With --out, training can leave the records out that need other media, and
+    says how many and why: in the recipe data: [{path: train.jsonl, allow:
+    allowed.jsonl}]. The list is of these very records; it is made again when
+    they change.
 
     Example: emoreason media data/train.jsonl data/test.jsonl --out data/allowed.jsonl
     """
