@@ -29,7 +29,7 @@ FLOORS = [
     Floor("what a model writes", "completions"),
     Floor("what the field knows", "leaks.overlaps mer_wheels action_units valence compat", "openpyxl"),
     Floor("and makes of it", "wheels action_unit_prototypes action_unit_files"),
-    Floor("strictness", "schema trainer_fields zero", "pydantic"),
+    Floor("strictness", "schema trainer_fields zero", "pydantic pydantic_core"),
     Floor("contracts", "checkpoints records recipe rewarding run_dir reward_alarm reward_samples", "yaml pebble"),
     Floor(
         "files of sound and sight", "decoding record_media media_check media_check.faces conversion conversion.card conversion.faults",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import ijson
+from pydantic_core import from_json
 
 from emoreason.conversion.faults import BadRow
 from emoreason.faults import UserError, did_you_mean
@@ -80,8 +81,8 @@ def json_lines(file: IO[str], name: str, report: Report) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            value = from_json(line)  # pydantic's: twice as fast as Python's
+        except ValueError as error:
             report(_where(name, number), BadRow("not JSON", f"not JSON: {error}"))
             continue
         if isinstance(value, dict):

@@ -90,3 +90,9 @@ def test_json_lines_are_told_from_json_by_what_they_hold(tmp_path: Path, content
 def test_rows_of_a_sheet_count_from_its_header() -> None:
     rows = list(tables.table_rows([("clip", None, " label "), ("a", 0, 1), (None, None, None), ("b", None, 2)], "t.xlsx", ["label"]))
     assert [(row["clip"], row["label"], row.where) for row in rows] == [("a", 1, "t.xlsx:2"), ("b", 2, "t.xlsx:4")]
+
+
+def test_half_a_character_and_endless_nesting_are_named(report: Report) -> None:
+    lines = io.StringIO('{"a": "\\ud800"}\n' + "[" * 100_000 + '\n{"a": "\\ud83d\\ude00"}\n')
+    assert [row["a"] for row in tables.json_lines(lines, "t.jsonl", report)] == ["😀"]
+    assert report == [("t.jsonl:1", "not JSON"), ("t.jsonl:2", "not JSON")]
